@@ -1,0 +1,18 @@
+// Our own matrix product, for what oneDNN does not do (f64, integers) and for products too small to pay its start-up.
+#ifndef MK_MATMUL_H
+#define MK_MATMUL_H
+
+#include "mk_base.h"
+
+#if defined(__cplusplus)
+extern "C" {
+#endif
+
+// out [B, M, N] = alpha * a [B, M, K] @ b [B, K, N] + beta * out; rank 3, one dtype (out may be f32 for half inputs), any
+// strides (batch stride 0 broadcasts a or b). Accumulates in f32 (f64 for f64, i64 for integers), in a fixed order.
+void mk_matmul(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull a, const mk_tensor *_Nonnull b, double alpha, double beta);
+
+#if defined(__cplusplus)
+}
+#endif
+#endif
