@@ -1,0 +1,146 @@
+// Threads, instruction-set choice and thread-local state.
+#define _GNU_SOURCE
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mk_simd.h"
+
+// MARK: threads
+
+// libgomp's entry points, declared by hand so that nothing has to be compiled with -fopenmp.
+extern void GOMP_parallel(void (*fn)(void *), void *data, unsigned threads, unsigned flags);
+extern void omp_set_num_threads(int threads);
+
+static atomic_int thread_count;
+static _Thread_local __attribute__((tls_model("initial-exec"))) int parallel_depth;
+
+static int default_thread_count(void) {
+    const char *text = getenv("OMP_NUM_THREADS");
+    if (text != NULL) {
+        // A list gives one number per nesting level; libgomp itself reports a malformed value.
+        char *end;
+        long n = strtol(text, &end, 10);
+        if (end != text && n > 0 && n < 1 << 16) return (int)n;
+    }
+    for (int cpus = 1024; cpus <= 1 << 18; cpus *= 4) {
+        cpu_set_t *set = CPU_ALLOC(cpus);
+        if (set == NULL) break;
+        size_t size = CPU_ALLOC_SIZE(cpus);
+        int n = sched_getaffinity(0, size, set) == 0 ? CPU_COUNT_S(size, set) : 0;
+        CPU_FREE(set);
+        if (n > 0) return n;
+    }
+    return 1;
+}
+
+int mk_thread_count(void) { return atomic_load_explicit(&thread_count, memory_order_relaxed); }
+
+void mk_set_thread_count(int count) {
+    if (count < 1) count = 1;
+    atomic_store_explicit(&thread_count, count, memory_order_relaxed);
+    // So that libraries on the same pool use as many when called from this thread.
+    omp_set_num_threads(count);
+}
+
+typedef struct {
+    void (*fn)(void *context, int64_t chunk);
+    void *context;
+    int64_t chunks;
+    atomic_llong next;
+} parallel_job;
+
+static void parallel_worker(void *data) {
+    parallel_job *job = data;
+    parallel_depth++;
+    for (;;) {
+        int64_t i = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
+        if (i >= job->chunks) break;
+        job->fn(job->context, i);
+    }
+    parallel_depth--;
+}
+
+void mk_parallel(int64_t chunks, void (*fn)(void *context, int64_t chunk), void *context) {
+    int threads = mk_thread_count();
+    if (chunks <= 1 || threads == 1 || parallel_depth > 0) {
+        for (int64_t i = 0; i < chunks; i++) fn(context, i);
+        return;
+    }
+    parallel_job job = {.fn = fn, .context = context, .chunks = chunks};
+    GOMP_parallel(parallel_worker, &job, (unsigned)(chunks < threads ? chunks : threads), 0);
+}
+
+typedef struct {
+    mk_range_fn fn;
+    void *context;
+    int64_t total, grain;
+} range_job;
+
+static void range_chunk(void *context, int64_t chunk) {
+    const range_job *job = context;
+    int64_t begin = chunk * job->grain;
+    int64_t end = begin + job->grain;
+    job->fn(job->context, begin, end < job->total ? end : job->total);
+}
+
+void mk_parallel_range_slow(int64_t total, int64_t grain, mk_range_fn fn, void *context) {
+    range_job job = {fn, context, total, grain};
+    mk_parallel((total + grain - 1) / grain, range_chunk, &job);
+}
+
+// MARK: instruction sets
+
+int mk_isa_level = MK_ISA_BASELINE;
+static const char *const isa_names[MK_ISA_COUNT] = {"baseline", "avx2", "avx512", "avx512bf16"};
+
+static int best_isa_level(void) {
+    int level = MK_ISA_BASELINE;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
+        __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("lzcnt") &&
+        __builtin_cpu_supports("movbe") && __builtin_cpu_supports("popcnt")) {
+        level = MK_ISA_AVX2;
+        if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+            __builtin_cpu_supports("avx512cd")) {
+            level = MK_ISA_AVX512;
+            if (__builtin_cpu_supports("avx512bf16")) level = MK_ISA_AVX512BF16;
+        }
+    }
+#endif
+    return level;
+}
+
+const char *mk_isa(void) { return isa_names[mk_isa_level]; }
+
+int mk_set_isa(const char *name) {
+    for (int level = 0; level < MK_ISA_COUNT; level++) {
+        if (strcmp(name, isa_names[level]) != 0) continue;
+        if (level > best_isa_level()) return -1;
+        mk_isa_level = level;
+        return 0;
+    }
+    return -1;
+}
+
+__attribute__((constructor)) static void start(void) {
+    atomic_store(&thread_count, default_thread_count());
+    mk_isa_level = best_isa_level();
+    const char *wanted = getenv("MARTLET_ISA");
+    if (wanted != NULL && *wanted != 0 && mk_set_isa(wanted) != 0) {
+        fprintf(stderr,
+                "MARTLET_ISA=%s: expected baseline, avx2, avx512 or avx512bf16, and at most %s on this processor\n", wanted,
+                isa_names[best_isa_level()]);
+        exit(2);
+    }
+}
+
+// MARK: thread-local state
+
+static _Thread_local __attribute__((tls_model("initial-exec"))) mk_thread_state thread_state;
+
+mk_thread_state *mk_thread(void) { return &thread_state; }
