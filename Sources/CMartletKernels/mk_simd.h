@@ -43,6 +43,9 @@ extern int mk_isa_level __attribute__((visibility("hidden")));
 
 // Put before a loop that must be vectorized: clang warns where it could not.
 #define MK_VECTORIZE _Pragma("clang loop vectorize(enable) interleave(enable)")
+// The same where pointers may be equal (in-place) but never overlap otherwise: drops the overlap checks, which would send
+// in-place calls to a scalar loop.
+#define MK_VECTORIZE_IN_PLACE _Pragma("clang loop vectorize(assume_safety) interleave(enable)")
 // At the start of a block: sums in the block may be reordered, so a plain `sum += x` loop vectorizes. The order then
 // depends on the instruction set alone, never on the number of threads.
 #define MK_REASSOCIATE _Pragma("clang fp reassociate(on)")
