@@ -1,0 +1,251 @@
+// Our own matrix product: double precision, integers, products too small or too thin for oneDNN, and bfloat16 on
+// processors whose bfloat16 unit is slower than their float unit (operands are widened while they are packed).
+//
+// A product is cut into output tiles that fit the second-level cache. A tile packs its operands into strips for the
+// register kernel of micro_kernels.h and sums over k in fixed blocks, so how tiles are cut and which thread gets them
+// changes no bit of the result.
+#include "include/mk_matmul.h"
+#include "mk_simd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { THIN_ROWS = 8 };
+
+// One batch element's geometry; strides in elements.
+typedef struct {
+    int64_t m, n, k;
+    int64_t a_row, a_column, b_row, b_column, out_row, out_column;
+    int32_t in_dtype, out_dtype;
+    double alpha, beta;
+    int64_t tile_m, tile_n, tile_k;
+    bool direct; // register tiles are written straight to out
+} product;
+
+typedef void (*product_fn)(const product *g, const char *a, const char *b, char *out, int64_t m, int64_t n, void *scratch);
+typedef struct {
+    product_fn tile, thin;
+    int32_t rows, columns; // the register tile
+    int32_t bytes;         // of one element of the accumulation type
+} product_kernels;
+typedef struct {
+    product_kernels f32, f64;
+} matmul_table;
+
+#define MK_KERNELS "matmul_kernels.h"
+#include "mk_each_isa.h"
+static const matmul_table *const matmul_tables[MK_ISA_COUNT] = MK_ISA_TABLES(matmul_table);
+
+static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+typedef struct {
+    product g;
+    product_fn fn;
+    const char *a, *b;
+    char *out;
+    int64_t a_batch, b_batch, out_batch; // bytes
+    int64_t tiles_m, tiles_n, tiles, per_chunk;
+    size_t scratch_bytes;
+} product_job;
+
+static void run_tiles(void *context, int64_t chunk) {
+    const product_job *job = context;
+    const product *g = &job->g;
+    void *scratch = mk_alloc(job->scratch_bytes);
+    if (!scratch) {
+        fprintf(stderr, "Martlet: out of memory (%zu bytes of scratch space for a matrix product)\n", job->scratch_bytes);
+        abort();
+    }
+    const int64_t in_bytes = mk_size_of(g->in_dtype), out_bytes = mk_size_of(g->out_dtype);
+    const int64_t end = min64(job->tiles, (chunk + 1) * job->per_chunk);
+    for (int64_t tile = chunk * job->per_chunk; tile < end; tile++) {
+        // Neighbouring tiles share their part of b.
+        int64_t i = tile % job->tiles_m * g->tile_m, rest = tile / job->tiles_m;
+        int64_t j = rest % job->tiles_n * g->tile_n, batch = rest / job->tiles_n;
+        job->fn(g, job->a + batch * job->a_batch + i * g->a_row * in_bytes,
+                job->b + batch * job->b_batch + j * g->b_column * in_bytes,
+                job->out + batch * job->out_batch + (i * g->out_row + j * g->out_column) * out_bytes,
+                min64(g->tile_m, g->m - i), min64(g->tile_n, g->n - j), scratch);
+    }
+    mk_free(scratch, job->scratch_bytes);
+}
+
+static void swap64(int64_t *a, int64_t *b) {
+    int64_t t = *a;
+    *a = *b;
+    *b = t;
+}
+
+static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_tensor *b, double alpha, double beta) {
+    product_job job = {
+        .g = {.m = out->shape[1],
+              .n = out->shape[2],
+              .k = a->shape[2],
+              .a_row = a->strides[1],
+              .a_column = a->strides[2],
+              .b_row = b->strides[1],
+              .b_column = b->strides[2],
+              .out_row = out->strides[1],
+              .out_column = out->strides[2],
+              .in_dtype = a->dtype,
+              .out_dtype = out->dtype,
+              .alpha = alpha,
+              .beta = beta},
+        .a = a->data,
+        .b = b->data,
+        .out = out->data,
+    };
+    product *g = &job.g;
+    int64_t batch = out->shape[0], a_batch = a->strides[0], b_batch = b->strides[0], out_batch = out->strides[0];
+    // A stride along a dimension of size 1 says nothing: make it what lets the fast paths see contiguous rows.
+    if (g->k == 1) {
+        if (g->m > 1 || g->a_row != 1) g->a_column = 1;
+        g->b_row = g->b_column == 1 ? g->n : 1;
+    }
+    if (g->n == 1) g->b_column = g->b_row == 1 ? g->k : 1;
+    if (g->m == 1 && g->a_column != 1) g->a_row = 1;
+    // One tall product when b is shared.
+    if (batch > 1 && b_batch == 0) {
+        if (g->m == 1) {
+            g->m = batch;
+            g->a_row = a_batch;
+            g->out_row = out_batch;
+            batch = 1;
+        } else if (a_batch == g->m * g->a_row && out_batch == g->m * g->out_row) {
+            g->m *= batch;
+            batch = 1;
+        }
+    }
+    // out^T = b^T a^T turns few columns into few rows, and an output stored by columns into one stored by rows.
+    if ((g->n <= THIN_ROWS && g->m > g->n) || (g->out_column != 1 && g->out_row == 1 && g->m > THIN_ROWS)) {
+        const char *t = job.a;
+        job.a = job.b;
+        job.b = t;
+        swap64(&g->m, &g->n);
+        swap64(&a_batch, &b_batch);
+        swap64(&g->a_row, &g->b_column);
+        swap64(&g->a_column, &g->b_row);
+        swap64(&g->out_row, &g->out_column);
+    }
+    const int64_t in_bytes = mk_size_of(g->in_dtype);
+    job.a_batch = a_batch * in_bytes;
+    job.b_batch = b_batch * in_bytes;
+    job.out_batch = out_batch * mk_size_of(g->out_dtype);
+
+    const matmul_table *table = MK_TABLE(matmul_tables);
+    const product_kernels *kernels = g->in_dtype == MK_F64 ? &table->f64 : &table->f32;
+    const int64_t threads = mk_thread_count();
+    int64_t elements;
+    if (g->m <= THIN_ROWS && (g->b_column == 1 || g->b_row == 1)) {
+        job.fn = kernels->thin;
+        g->tile_m = g->m;
+        // Long runs of b's rows for the prefetcher, but a share for every thread.
+        g->tile_n = min64(g->n, g->b_column == 1 ? 2048 : 256);
+        while (g->tile_n > 256 && ceil_div(g->n, g->tile_n) * batch < threads) g->tile_n /= 2;
+        elements = g->m * (g->k + 16) + g->m * g->tile_n + g->tile_n;
+    } else {
+        job.fn = kernels->tile;
+        const int64_t rows = kernels->rows, columns = kernels->columns;
+        g->tile_k = min64(g->k, 256);
+        int64_t limit = 512 * 4 / kernels->bytes;
+        g->tile_m = g->m, g->tile_n = g->n;
+        while (g->tile_m > limit) g->tile_m = ceil_div(g->m, ceil_div(g->m, g->tile_m) + 1);
+        while (g->tile_n > limit) g->tile_n = ceil_div(g->n, ceil_div(g->n, g->tile_n) + 1);
+        // Enough tiles for every thread while they pay for the packing.
+        while (ceil_div(g->m, g->tile_m) * ceil_div(g->n, g->tile_n) * batch < 3 * threads
+               && g->tile_m * g->tile_n >= 128 * 128 && g->tile_m * g->tile_n * g->k > (1 << 20)) {
+            if (g->tile_m >= g->tile_n) g->tile_m = ceil_div(g->tile_m, 2);
+            else g->tile_n = ceil_div(g->tile_n, 2);
+        }
+        g->tile_m = min64(g->m, ceil_div(g->tile_m, rows) * rows);
+        g->tile_n = min64(g->n, ceil_div(g->tile_n, columns) * columns);
+        g->direct = g->k > 0 && alpha == 1 && (beta == 0 || beta == 1) && g->out_column == 1
+            && g->out_dtype == (kernels->bytes == 8 ? MK_F64 : MK_F32);
+        const int64_t m = ceil_div(g->tile_m, rows) * rows, n = ceil_div(g->tile_n, columns) * columns;
+        elements = (m + n) * g->tile_k + 32 + (g->direct ? rows * columns : m * n) + n
+            + max64(rows, columns) * g->tile_k;
+    }
+    job.scratch_bytes = (size_t)(elements * kernels->bytes);
+    job.tiles_m = ceil_div(g->m, g->tile_m);
+    job.tiles_n = ceil_div(g->n, g->tile_n);
+    job.tiles = job.tiles_m * job.tiles_n * batch;
+    // Small tiles are cheap: several to a chunk.
+    const int64_t work = g->tile_m * g->tile_n * g->k;
+    job.per_chunk = work >= MK_GRAIN * 8 ? 1 : MK_GRAIN * 8 / max64(work, 1);
+    mk_parallel(ceil_div(job.tiles, job.per_chunk), run_tiles, &job);
+}
+
+// MARK: integers
+
+typedef struct {
+    const mk_tensor *out, *a, *b;
+    int64_t alpha, beta;
+} integer_job;
+
+static int64_t load_integer(const void *p, int32_t dtype) {
+    switch (dtype) {
+    case MK_I64: return *(const int64_t *)p;
+    case MK_I32: return *(const int32_t *)p;
+    case MK_I16: return *(const int16_t *)p;
+    case MK_I8: return *(const int8_t *)p;
+    default: return *(const uint8_t *)p;
+    }
+}
+
+static void store_integer(void *p, int32_t dtype, int64_t x) {
+    switch (dtype) {
+    case MK_I64: *(int64_t *)p = x; break;
+    case MK_I32: *(int32_t *)p = (int32_t)x; break;
+    case MK_I16: *(int16_t *)p = (int16_t)x; break;
+    case MK_I8: *(int8_t *)p = (int8_t)x; break;
+    case MK_U8: *(uint8_t *)p = (uint8_t)x; break;
+    default: *(uint8_t *)p = x != 0; break;
+    }
+}
+
+// Rows of the output, all batches counted together. Unsigned arithmetic, because overflow wraps.
+static void integer_rows(void *context, int64_t begin, int64_t end) {
+    const integer_job *job = context;
+    const mk_tensor *out = job->out, *a = job->a, *b = job->b;
+    const int64_t m = out->shape[1], n = out->shape[2], k = a->shape[2];
+    const int64_t out_bytes = mk_size_of(out->dtype), bytes = mk_size_of(a->dtype);
+    enum { STRIP = 256 };
+    uint64_t sums[STRIP];
+    for (int64_t r = begin; r < end; r++) {
+        const int64_t batch = r / m, i = r % m;
+        const char *left = (const char *)a->data + (batch * a->strides[0] + i * a->strides[1]) * bytes;
+        for (int64_t j0 = 0; j0 < n; j0 += STRIP) {
+            const int64_t columns = min64(STRIP, n - j0);
+            memset(sums, 0, sizeof sums);
+            for (int64_t p = 0; p < k; p++) {
+                const uint64_t x = (uint64_t)load_integer(left + p * a->strides[2] * bytes, a->dtype);
+                const char *right = (const char *)b->data
+                    + (batch * b->strides[0] + p * b->strides[1] + j0 * b->strides[2]) * bytes;
+                if (x == 0) continue;
+                for (int64_t j = 0; j < columns; j++)
+                    sums[j] += x * (uint64_t)load_integer(right + j * b->strides[2] * bytes, b->dtype);
+            }
+            char *to = (char *)out->data
+                + (batch * out->strides[0] + i * out->strides[1] + j0 * out->strides[2]) * out_bytes;
+            for (int64_t j = 0; j < columns; j++) {
+                char *at = to + j * out->strides[2] * out_bytes;
+                uint64_t value = (uint64_t)job->alpha * sums[j];
+                if (job->beta != 0) value += (uint64_t)job->beta * (uint64_t)load_integer(at, out->dtype);
+                store_integer(at, out->dtype, (int64_t)value);
+            }
+        }
+    }
+}
+
+void mk_matmul(const mk_tensor *out, const mk_tensor *a, const mk_tensor *b, double alpha, double beta) {
+    const int64_t rows = out->shape[0] * out->shape[1];
+    if (rows * out->shape[2] == 0) return;
+    if (mk_is_float(a->dtype)) {
+        float_product(out, a, b, alpha, beta);
+        return;
+    }
+    integer_job job = {out, a, b, (int64_t)alpha, (int64_t)beta};
+    mk_parallel_range(rows, mk_grain_of(out->shape[2] * a->shape[2]), integer_rows, &job);
+}

@@ -1,0 +1,191 @@
+// Register-tiled products on packed or in-place blocks, for one floating type and one instruction set. Included inside
+// the kernels headers of the matrix product and of attention, once with MICRO_DOUBLE 0 and once with 1.
+//
+// REAL is the type, RFN(name) the name of its function, LANES the elements of a register, MR x NR the register tile.
+#undef REAL
+#undef RFN
+#undef LANES
+#if MICRO_DOUBLE
+#define REAL double
+#define RFN(name) MK_FN(name##_f64)
+#define LANES (MK_LANES / 2)
+#else
+#define REAL float
+#define RFN(name) MK_FN(name##_f32)
+#define LANES MK_LANES
+#endif
+
+// The accumulators (MR x 2 registers), two registers of b and one or two for a must fit the register file.
+#undef MR
+#undef NR
+#if MK_ISA_LEVEL >= 2
+#define MR 14
+#elif MK_ISA_LEVEL == 1
+#define MR 6
+#elif defined(__aarch64__)
+#define MR 10
+#else
+#define MR 4
+#endif
+#define NR (2 * LANES)
+
+typedef REAL RFN(vec) __attribute__((ext_vector_type(LANES)));
+// The same at any address.
+typedef REAL RFN(vec_u) __attribute__((ext_vector_type(LANES), aligned(sizeof(REAL)), may_alias));
+
+MK_INLINE RFN(vec) RFN(load)(const REAL *p) { return *(const RFN(vec_u) *)p; }
+MK_INLINE void RFN(store)(REAL *p, RFN(vec) v) { *(RFN(vec_u) *)p = v; }
+
+// c[rows, vectors * LANES] (+)= a[rows, k] b[k, ...], element (i, p) of a at a[i * a_row + p * a_step]. With rows, vectors
+// and a_row known when this is inlined, everything stays in registers.
+MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REAL *a, const int64_t a_row, int64_t a_step,
+                         const REAL *b, int64_t b_step, REAL *c, int64_t c_row, bool accumulate) {
+    RFN(vec) sum[MR][2];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < vectors; j++) sum[i][j] = (RFN(vec))(REAL)0;
+    for (int64_t p = 0; p < k; p++, a += a_step, b += b_step) {
+        RFN(vec) right[2];
+#pragma clang loop unroll(full)
+        for (int j = 0; j < vectors; j++) right[j] = RFN(load)(b + j * LANES);
+#pragma clang loop unroll(full)
+        for (int i = 0; i < rows; i++) {
+            RFN(vec) left = (RFN(vec))a[i * a_row];
+#pragma clang loop unroll(full)
+            for (int j = 0; j < vectors; j++) sum[i][j] += left * right[j];
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < vectors; j++) {
+            REAL *at = c + i * c_row + j * LANES;
+            RFN(store)(at, accumulate ? RFN(load)(at) + sum[i][j] : sum[i][j]);
+        }
+}
+
+#define MICRO_CASE(rows)                                                                                               \
+    case rows:                                                                                                         \
+        if (vectors == 2) RFN(tile)(rows, 2, k, a, a_row, a_step, b, b_step, c, c_row, accumulate);                    \
+        else RFN(tile)(rows, 1, k, a, a_row, a_step, b, b_step, c, c_row, accumulate);                                 \
+        break;
+#if MR == 14
+#define MICRO_CASES MICRO_CASE(1) MICRO_CASE(2) MICRO_CASE(4) MICRO_CASE(6) MICRO_CASE(8) MICRO_CASE(10) MICRO_CASE(12) \
+    MICRO_CASE(14)
+#elif MR == 10
+#define MICRO_CASES MICRO_CASE(1) MICRO_CASE(2) MICRO_CASE(4) MICRO_CASE(6) MICRO_CASE(8) MICRO_CASE(10)
+#elif MR == 6
+#define MICRO_CASES MICRO_CASE(1) MICRO_CASE(2) MICRO_CASE(4) MICRO_CASE(6)
+#else
+#define MICRO_CASES MICRO_CASE(1) MICRO_CASE(2) MICRO_CASE(4)
+#endif
+
+// `rows` 1...MR is rounded up to 1 or an even number, so a and c must have that many rows (c's values there are garbage).
+static void RFN(micro_packed)(int rows, int vectors, int64_t k, const REAL *a, int64_t a_step, const REAL *b,
+                              int64_t b_step, REAL *c, int64_t c_row, bool accumulate) {
+    const int64_t a_row = 1;
+    switch (rows == 1 ? 1 : (rows + 1) & ~1) { MICRO_CASES }
+}
+
+// a is a row-major block whose rows are MICRO_TILE_ROW apart: a constant, so that no register holds an address per row.
+#if defined(MICRO_TILE_ROW)
+static void RFN(micro_rows)(int rows, int vectors, int64_t k, const REAL *a, const REAL *b, int64_t b_step, REAL *c,
+                            int64_t c_row, bool accumulate) {
+    const int64_t a_row = MICRO_TILE_ROW, a_step = 1;
+    switch (rows == 1 ? 1 : (rows + 1) & ~1) { MICRO_CASES }
+}
+#endif
+#undef MICRO_CASE
+#undef MICRO_CASES
+
+// MARK: packing
+
+// Transposes a square of LANES x LANES: `in` has rows in_row apart, `out` rows out_row apart. Rows of `in` from `rows` on
+// are taken as zero. Rows of out are written in order, each LANES wide.
+MK_INLINE void RFN(transpose_square)(REAL *out, int64_t out_row, const REAL *in, int64_t in_row, int rows) {
+    RFN(vec) x[LANES], y[LANES];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < LANES; i++) x[i] = i < rows ? RFN(load)(in + i * in_row) : (RFN(vec))(REAL)0;
+    // Each round interleaves row i with row i + LANES/2; after log2(LANES) rounds the square is transposed.
+#pragma clang loop unroll(full)
+    for (int step = 1; step < LANES; step *= 2) {
+#pragma clang loop unroll(full)
+        for (int i = 0; i < LANES / 2; i++) {
+            RFN(vec) low = x[i], high = x[i + LANES / 2];
+#if MK_LANES == 16 && !MICRO_DOUBLE
+            y[2 * i] = __builtin_shufflevector(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            y[2 * i + 1] =
+                __builtin_shufflevector(low, high, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+#elif (MK_LANES == 16 && MICRO_DOUBLE) || (MK_LANES == 8 && !MICRO_DOUBLE)
+            y[2 * i] = __builtin_shufflevector(low, high, 0, 8, 1, 9, 2, 10, 3, 11);
+            y[2 * i + 1] = __builtin_shufflevector(low, high, 4, 12, 5, 13, 6, 14, 7, 15);
+#elif (MK_LANES == 8 && MICRO_DOUBLE) || (MK_LANES == 4 && !MICRO_DOUBLE)
+            y[2 * i] = __builtin_shufflevector(low, high, 0, 4, 1, 5);
+            y[2 * i + 1] = __builtin_shufflevector(low, high, 2, 6, 3, 7);
+#else
+            y[2 * i] = __builtin_shufflevector(low, high, 0, 2);
+            y[2 * i + 1] = __builtin_shufflevector(low, high, 1, 3);
+#endif
+        }
+#pragma clang loop unroll(full)
+        for (int i = 0; i < LANES; i++) x[i] = y[i];
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < LANES; i++) RFN(store)(out + i * out_row, x[i]);
+}
+
+// out[p * out_row + i] = in[i * in_row + p] for i < count, p < k; zero for count <= i < width. width <= out_row. Rows of
+// out may be overwritten up to LANES - 1 elements past `width` by what belongs to the next row, so out needs LANES spare
+// elements at its end.
+MK_INLINE void RFN(transpose_strip)(REAL *out, int64_t out_row, int width, const REAL *in, int64_t in_row, int count,
+                                    int64_t k) {
+    int64_t p = 0;
+    for (; p + LANES <= k; p += LANES)
+        // From the right, so that a square's overhang is overwritten by the square that owns the place.
+        for (int i = (width - 1) / LANES * LANES; i >= 0; i -= LANES) {
+            REAL *to = out + p * out_row + i;
+            const REAL *from = in + i * in_row + p;
+            if (count - i >= LANES) RFN(transpose_square)(to, out_row, from, in_row, LANES);
+            else RFN(transpose_square)(to, out_row, from, in_row, count - i);
+        }
+    for (; p < k; p++)
+        for (int i = 0; i < width; i++) out[p * out_row + i] = i < count ? in[i * in_row + p] : 0;
+}
+
+// Converts n contiguous elements of any floating dtype of at most REAL's precision.
+MK_INLINE void RFN(convert_in)(REAL *out, const void *in, int32_t dtype, int64_t n) {
+    if (dtype == (MICRO_DOUBLE ? MK_F64 : MK_F32)) {
+        memcpy(out, in, (size_t)n * sizeof(REAL));
+    } else if (dtype == MK_BF16) {
+        const uint16_t *h = in;
+        for (int64_t i = 0; i < n; i++) out[i] = (REAL)mk_bf16_to_f32(h[i]);
+    } else if (dtype == MK_F16) {
+        const uint16_t *h = in;
+        for (int64_t i = 0; i < n; i++) out[i] = (REAL)mk_f16_to_f32(h[i]);
+    } else if (dtype == MK_F32) {
+        const float *f = in;
+        for (int64_t i = 0; i < n; i++) out[i] = (REAL)f[i];
+    } else {
+        const double *d = in;
+        for (int64_t i = 0; i < n; i++) out[i] = (REAL)d[i];
+    }
+}
+
+MK_INLINE void RFN(convert_out)(void *out, int32_t dtype, const REAL *in, int64_t n) {
+    if (dtype == (MICRO_DOUBLE ? MK_F64 : MK_F32)) {
+        memcpy(out, in, (size_t)n * sizeof(REAL));
+    } else if (dtype == MK_BF16) {
+        uint16_t *h = out;
+        for (int64_t i = 0; i < n; i++) h[i] = mk_f32_to_bf16((float)in[i]);
+    } else if (dtype == MK_F16) {
+        uint16_t *h = out;
+        for (int64_t i = 0; i < n; i++) h[i] = mk_f32_to_f16((float)in[i]);
+    } else if (dtype == MK_F32) {
+        float *f = out;
+        for (int64_t i = 0; i < n; i++) f[i] = (float)in[i];
+    } else {
+        double *d = out;
+        for (int64_t i = 0; i < n; i++) d[i] = (double)in[i];
+    }
+}
