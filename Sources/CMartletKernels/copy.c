@@ -1,0 +1,175 @@
+// Copies with conversion, fills and ranges.
+#include "mk_elementwise_private.h"
+
+void mk_scalar_store(void *out, int32_t dtype, mk_scalar value) {
+    if (mk_is_float(dtype)) mk_convert(out, dtype, &value.d, MK_F64, 1);
+    else mk_convert(out, dtype, &value.i, MK_I64, 1);
+}
+
+// MARK: one dtype
+
+typedef struct {
+    mk_walk walk;
+    int64_t size, rows, columns, tiles_along, tiles_down;
+} copy_plan;
+
+static void copy_bytes(void *context, int64_t begin, int64_t end) {
+    const copy_plan *p = context;
+    memcpy(p->walk.data[0] + begin * p->size, p->walk.data[1] + begin * p->size, (size_t)((end - begin) * p->size));
+}
+
+static void copy_tiles(void *context, int64_t begin, int64_t end) {
+    const copy_plan *p = context;
+    const mk_walk *w = &p->walk;
+    int64_t height = w->rank > 1 ? w->shape[1] : 1;
+    int64_t out_1 = w->rank > 1 ? w->strides[1][0] : 0, in_1 = w->rank > 1 ? w->strides[1][1] : 0;
+    for (int64_t tile = begin; tile < end; tile++) {
+        int64_t column = tile % p->tiles_along * p->columns, rest = tile / p->tiles_along;
+        int64_t row = rest % p->tiles_down * p->rows;
+        rest /= p->tiles_down;
+        char *out = w->data[0] + column * w->strides[0][0] + row * out_1;
+        const char *in = w->data[1] + column * w->strides[0][1] + row * in_1;
+        for (int32_t d = 2; d < w->rank; d++) {
+            int64_t i = rest % w->shape[d];
+            rest /= w->shape[d];
+            out += i * w->strides[d][0];
+            in += i * w->strides[d][1];
+        }
+        int64_t columns = w->shape[0] - column < p->columns ? w->shape[0] - column : p->columns;
+        int64_t rows = height - row < p->rows ? height - row : p->rows;
+        mk_copy_2d(out, w->strides[0][0], out_1, in, w->strides[0][1], in_1, p->size, rows, columns);
+    }
+}
+
+static void copy_same(const mk_tensor *out, const mk_tensor *in) {
+    copy_plan p;
+    p.size = mk_size_of(out->dtype);
+    if (mk_is_contiguous(out) && mk_is_contiguous(in)) {
+        int64_t count = mk_count(out);
+        if (count <= MK_GRAIN) {
+            if (count > 0) memcpy(out->data, in->data, (size_t)(count * p.size));
+            return;
+        }
+    }
+    const mk_tensor *tensors[] = {out, in};
+    mk_walk_init(&p.walk, 2, tensors, true);
+    const mk_walk *w = &p.walk;
+    if (w->count == 0) return;
+    if (w->rank == 1 && w->strides[0][0] == p.size && w->strides[0][1] == p.size) {
+        mk_parallel_range(w->count, MK_GRAIN, copy_bytes, &p);
+        return;
+    }
+    int64_t width = w->shape[0], height = w->rank > 1 ? w->shape[1] : 1;
+    if (w->strides[0][0] == p.size && (w->strides[0][1] == p.size || w->strides[0][1] == 0)) {
+        p.columns = width < MK_GRAIN ? width : MK_GRAIN;
+        p.rows = MK_GRAIN / p.columns;
+    } else {
+        // 64 x 64 elements: both sides of a transposition stay in L1 and use whole cache lines.
+        p.columns = width < 64 ? width : 64;
+        p.rows = height < 64 ? height : 64;
+        if (p.rows < 64) p.columns = width < 4096 / p.rows ? width : 4096 / p.rows;
+        else if (p.columns < 64) p.rows = height < 4096 / p.columns ? height : 4096 / p.columns;
+    }
+    if (p.rows > height) p.rows = height;
+    p.tiles_along = (width + p.columns - 1) / p.columns;
+    p.tiles_down = (height + p.rows - 1) / p.rows;
+    int64_t tiles = p.tiles_along * p.tiles_down;
+    for (int32_t d = 2; d < w->rank; d++) tiles *= w->shape[d];
+    mk_parallel_range(tiles, mk_grain_of(p.rows * p.columns), copy_tiles, &p);
+}
+
+// MARK: between dtypes
+
+typedef struct {
+    int32_t to, from;
+} conversion;
+
+static void convert_kernel(void *out, const void *const *in, int64_t n, const void *parameters) {
+    const conversion *c = parameters;
+    mk_convert(out, c->to, in[0], c->from, n);
+}
+
+void mk_copy(const mk_tensor *out, const mk_tensor *in) {
+    if (out->dtype == in->dtype) {
+        copy_same(out, in);
+        return;
+    }
+    conversion c = {out->dtype, in->dtype};
+    const mk_tensor *tensors[] = {out, in};
+    int32_t compute[] = {out->dtype, in->dtype};
+    mk_elementwise(convert_kernel, &c, 2, tensors, compute, MK_GRAIN);
+}
+
+// MARK: constants
+
+typedef struct {
+    char *data;
+    int64_t size;
+    uint64_t value;
+} fill_job;
+
+static void fill_range(void *context, int64_t begin, int64_t end) {
+    const fill_job *job = context;
+    mk_copy_2d(job->data + begin * job->size, job->size, 0, (const char *)&job->value, 0, 0, job->size, 1, end - begin);
+}
+
+void mk_fill(const mk_tensor *out, mk_scalar value) {
+    fill_job job = {.data = out->data, .size = mk_size_of(out->dtype)};
+    mk_scalar_store(&job.value, out->dtype, value);
+    if (mk_is_contiguous(out)) {
+        mk_parallel_range(mk_count(out), MK_GRAIN, fill_range, &job);
+        return;
+    }
+    mk_tensor constant = {.data = &job.value, .dtype = out->dtype, .rank = out->rank};
+    for (int32_t d = 0; d < out->rank; d++) constant.shape[d] = out->shape[d];
+    copy_same(out, &constant);
+}
+
+typedef struct {
+    mk_walk walk;
+    int32_t dtype;
+    mk_scalar start, step;
+} arange_job;
+
+// Row-major, so element number is row * length of the row + column.
+static void arange_range(void *context, int64_t begin, int64_t end) {
+    const arange_job *job = context;
+    const mk_walk *w = &job->walk;
+    _Alignas(64) union {
+        double d[MK_TILE];
+        int64_t i[MK_TILE];
+    } values;
+    _Alignas(64) char converted[MK_TILE * 8];
+    int64_t size = mk_size_of(job->dtype), width = w->shape[0], stride = w->strides[0][0];
+    bool floating = mk_is_float(job->dtype);
+    mk_cursor cursor;
+    mk_cursor_seek(w, &cursor, begin / width);
+    int64_t column = begin % width;
+    while (begin < end) {
+        int64_t n = width - column;
+        if (n > end - begin) n = end - begin;
+        if (n > MK_TILE) n = MK_TILE;
+        char *at = cursor.at[0] + column * stride;
+        if (floating) {
+            for (int64_t i = 0; i < n; i++) values.d[i] = job->start.d + (double)(begin + i) * job->step.d;
+        } else {
+            // Wraps, as the other integer operations do.
+            uint64_t first = (uint64_t)job->start.i + (uint64_t)begin * (uint64_t)job->step.i;
+            for (int64_t i = 0; i < n; i++) values.i[i] = (int64_t)(first + (uint64_t)i * (uint64_t)job->step.i);
+        }
+        mk_convert(stride == size ? at : converted, job->dtype, &values, floating ? MK_F64 : MK_I64, n);
+        if (stride != size) mk_copy_2d(at, stride, 0, converted, size, 0, size, 1, n);
+        begin += n;
+        column += n;
+        if (column == width) {
+            column = 0;
+            mk_cursor_next(w, &cursor);
+        }
+    }
+}
+
+void mk_arange(const mk_tensor *out, mk_scalar start, mk_scalar step) {
+    arange_job job = {.dtype = out->dtype, .start = start, .step = step};
+    mk_walk_init(&job.walk, 1, &out, false);
+    mk_parallel_range(job.walk.count, MK_GRAIN, arange_range, &job);
+}

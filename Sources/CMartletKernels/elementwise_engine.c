@@ -1,0 +1,181 @@
+// Runs a kernel for contiguous runs over operands of any strides and storage types.
+//
+// The common index space is cut into tiles of at most MK_TILE elements. An operand that is contiguous within the tile and
+// stored in the type of the computation is passed as it is; any other one is gathered and converted into a buffer in L1 first
+// (the output last). So there is one loop per operation and type, and every other layout costs one more pass over L1.
+#include "mk_elementwise_private.h"
+
+typedef struct {
+    mk_walk walk; // operand 0 is the output
+    mk_kernel kernel;
+    const void *parameters;
+    int64_t rows, columns;           // of a tile
+    int64_t tiles_along, tiles_down; // along dimension 0, along dimension 1
+    int32_t storage[MK_WALK_MAX], compute[MK_WALK_MAX];
+    int64_t size[MK_WALK_MAX]; // of a stored element
+    bool direct[MK_WALK_MAX];  // contiguous along dimension 0 and no conversion
+    bool constant[MK_WALK_MAX];
+} plan;
+
+typedef struct {
+    _Alignas(64) char values[MK_WALK_MAX][MK_TILE * 8]; // in the type of the computation
+    _Alignas(64) char raw[MK_TILE * 8];                 // gathered, not yet converted
+} tile_buffers;
+
+static void load_tile(const plan *p, tile_buffers *buffers, int32_t k, const char *at, int64_t rows, int64_t columns) {
+    const mk_walk *w = &p->walk;
+    int64_t size = p->size[k], s0 = w->strides[0][k], s1 = w->rank > 1 ? w->strides[1][k] : 0;
+    if (p->storage[k] == p->compute[k]) {
+        mk_copy_2d(buffers->values[k], size, columns * size, at, s0, s1, size, rows, columns);
+        return;
+    }
+    bool contiguous = s0 == size && (rows == 1 || s1 == columns * size);
+    if (!contiguous) {
+        mk_copy_2d(buffers->raw, size, columns * size, at, s0, s1, size, rows, columns);
+        at = buffers->raw;
+    }
+    mk_convert(buffers->values[k], p->compute[k], at, p->storage[k], rows * columns);
+}
+
+static void store_tile(const plan *p, tile_buffers *buffers, char *at, int64_t rows, int64_t columns) {
+    const mk_walk *w = &p->walk;
+    int64_t size = p->size[0], s0 = w->strides[0][0], s1 = w->rank > 1 ? w->strides[1][0] : 0;
+    const char *values = buffers->values[0];
+    if (p->storage[0] != p->compute[0]) {
+        bool contiguous = s0 == size && (rows == 1 || s1 == columns * size);
+        mk_convert(contiguous ? at : buffers->raw, p->storage[0], values, p->compute[0], rows * columns);
+        if (contiguous) return;
+        values = buffers->raw;
+    }
+    mk_copy_2d(at, s0, s1, values, size, columns * size, size, rows, columns);
+}
+
+static void run_tiles(void *context, int64_t begin, int64_t end) {
+    const plan *p = context;
+    const mk_walk *w = &p->walk;
+    tile_buffers buffers;
+    int32_t operands = w->operands;
+    int64_t full = p->rows * p->columns;
+    for (int32_t k = 1; k < operands; k++) {
+        if (p->constant[k]) load_tile(p, &buffers, k, w->data[k], 1, full < w->count ? full : w->count);
+    }
+    // Position of the tile: along dimension 0, along dimension 1, and a cursor over the others.
+    int64_t along = begin % p->tiles_along, rest = begin / p->tiles_along;
+    int64_t down = rest % p->tiles_down;
+    int64_t index[MK_MAX_DIMS];
+    char *outer[MK_WALK_MAX];
+    rest /= p->tiles_down;
+    for (int32_t k = 0; k < operands; k++) outer[k] = w->data[k];
+    for (int32_t d = 2; d < w->rank; d++) {
+        index[d] = rest % w->shape[d];
+        rest /= w->shape[d];
+        for (int32_t k = 0; k < operands; k++) outer[k] += index[d] * w->strides[d][k];
+    }
+    int64_t height = w->rank > 1 ? w->shape[1] : 1;
+    for (int64_t tile = begin; tile < end; tile++) {
+        int64_t column = along * p->columns, row = down * p->rows;
+        int64_t columns = w->shape[0] - column < p->columns ? w->shape[0] - column : p->columns;
+        int64_t rows = height - row < p->rows ? height - row : p->rows;
+        const void *in[MK_WALK_MAX];
+        char *at[MK_WALK_MAX];
+        for (int32_t k = 0; k < operands; k++) {
+            at[k] = outer[k] + column * w->strides[0][k] + (row == 0 ? 0 : row * w->strides[1][k]);
+        }
+        for (int32_t k = 1; k < operands; k++) {
+            if (p->direct[k] && (rows == 1 || w->strides[1][k] == columns * p->size[k])) {
+                in[k - 1] = at[k];
+            } else {
+                if (!p->constant[k]) load_tile(p, &buffers, k, at[k], rows, columns);
+                in[k - 1] = buffers.values[k];
+            }
+        }
+        if (p->direct[0] && (rows == 1 || w->strides[1][0] == columns * p->size[0])) {
+            p->kernel(at[0], in, rows * columns, p->parameters);
+        } else {
+            p->kernel(buffers.values[0], in, rows * columns, p->parameters);
+            store_tile(p, &buffers, at[0], rows, columns);
+        }
+        if (++along < p->tiles_along) continue;
+        along = 0;
+        if (++down < p->tiles_down) continue;
+        down = 0;
+        for (int32_t d = 2; d < w->rank; d++) {
+            for (int32_t k = 0; k < operands; k++) outer[k] += w->strides[d][k];
+            if (++index[d] < w->shape[d]) break;
+            index[d] = 0;
+            for (int32_t k = 0; k < operands; k++) outer[k] -= w->shape[d] * w->strides[d][k];
+        }
+    }
+}
+
+// All operands contiguous and in the type of the computation.
+static void run_contiguous(void *context, int64_t begin, int64_t end) {
+    const plan *p = context;
+    const void *in[MK_WALK_MAX];
+    for (int32_t k = 1; k < p->walk.operands; k++) in[k - 1] = p->walk.data[k] + begin * p->size[k];
+    p->kernel(p->walk.data[0] + begin * p->size[0], in, end - begin, p->parameters);
+}
+
+static void choose_tile(plan *p) {
+    const mk_walk *w = &p->walk;
+    int64_t width = w->shape[0], height = w->rank > 1 ? w->shape[1] : 1;
+    bool transposed = false;
+    for (int32_t k = 0; k < w->operands && w->rank > 1; k++) {
+        int64_t s0 = w->strides[0][k], s1 = w->strides[1][k];
+        // Neighbours along dimension 1 share cache lines and those along dimension 0 do not.
+        transposed |= s0 != 0 && s1 != 0 && (s1 < 0 ? -s1 : s1) * 4 <= (s0 < 0 ? -s0 : s0);
+    }
+    if (transposed && width > 32) {
+        p->rows = height < 32 ? height : 32;
+        p->columns = width < MK_TILE / p->rows ? width : MK_TILE / p->rows;
+    } else if (width >= 128) {
+        p->columns = width < MK_TILE ? width : MK_TILE;
+        p->rows = 1;
+    } else {
+        p->columns = width;
+        p->rows = height < MK_TILE / width ? height : MK_TILE / width;
+    }
+    p->tiles_along = (width + p->columns - 1) / p->columns;
+    p->tiles_down = (height + p->rows - 1) / p->rows;
+}
+
+void mk_elementwise(mk_kernel kernel, const void *parameters, int32_t operands, const mk_tensor *const *tensors,
+                    const int32_t *compute, int64_t grain) {
+    bool contiguous = true;
+    for (int32_t k = 0; k < operands && contiguous; k++) {
+        contiguous = tensors[k]->dtype == compute[k] && mk_is_contiguous(tensors[k]);
+    }
+    if (contiguous) {
+        int64_t count = mk_count(tensors[0]);
+        if (count <= grain) {
+            const void *in[MK_WALK_MAX];
+            for (int32_t k = 1; k < operands; k++) in[k - 1] = tensors[k]->data;
+            if (count > 0) kernel(tensors[0]->data, in, count, parameters);
+            return;
+        }
+    }
+    plan p;
+    p.kernel = kernel;
+    p.parameters = parameters;
+    mk_walk_init(&p.walk, operands, tensors, true);
+    if (p.walk.count == 0) return;
+    bool all_direct = true;
+    for (int32_t k = 0; k < operands; k++) {
+        p.storage[k] = tensors[k]->dtype;
+        p.compute[k] = compute[k];
+        p.size[k] = mk_size_of(tensors[k]->dtype);
+        p.direct[k] = p.storage[k] == p.compute[k] && p.walk.strides[0][k] == p.size[k];
+        p.constant[k] = true;
+        for (int32_t d = 0; d < p.walk.rank; d++) p.constant[k] &= p.walk.strides[d][k] == 0;
+        all_direct &= p.direct[k];
+    }
+    if (p.walk.rank == 1 && all_direct) {
+        mk_parallel_range(p.walk.count, grain, run_contiguous, &p);
+        return;
+    }
+    choose_tile(&p);
+    int64_t tiles = p.tiles_along * p.tiles_down;
+    for (int32_t d = 2; d < p.walk.rank; d++) tiles *= p.walk.shape[d];
+    int64_t tiles_per_chunk = grain / (p.rows * p.columns);
+    mk_parallel_range(tiles, tiles_per_chunk < 1 ? 1 : tiles_per_chunk, run_tiles, &p);
+}
