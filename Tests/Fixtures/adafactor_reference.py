@@ -19,8 +19,8 @@ def maximum(a, b):
 
 
 def global_norm_scale(gradients, clip):
-    """The factor that brings the norm of all gradients together to at most clip, and that norm. (PyTorch's clipping adds
-    1e-6 to the norm; T5X's and optax's do not.)"""
+    """The factor that brings the norm of all gradients together to at most clip, and that norm. (PyTorch adds 1e-6 to
+    the norm; T5X and optax do not.)"""
     norm = sum((g * g).sum() for g in gradients) ** 0.5
     return (clip / norm if norm > clip else 1.0), norm
 
