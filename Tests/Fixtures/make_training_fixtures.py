@@ -8,9 +8,9 @@ palm-train/model.safetensors        initial weights, float32
 palm-train/text.txt                 the text, ASCII (Shakespeare's sonnets 18, 29, 30, 73, 116 and 130)
 palm-train/batches.safetensors      tokens int32 [200, 4, 33]: the text's bytes; row r of step s (both from 0) starts at
                                     byte ((4 s + r) * 2654435761) mod (length - 32)
-palm-train/losses.json              {"float32Deviation": {optimizer: largest |float32 - float64| of a loss}, "runs": [...]}
-A run, adafactor and adamw in float64 and float32 each (palm_train_reference.py says what they are; AdamW has betas 0.9 and
-0.95, eps 1e-8, weight decay 0.1): {"optimizer", "dtype", "lr", "clip", "losses", "crossEntropy", "gradientNorms": [200]
+palm-train/losses.json              {"float32Deviation": {optimizer: the largest |float32 - float64|}, "runs": [...]}
+A run, adafactor and adamw in float64 and float32 each (palm_train_reference.py says what they are; AdamW has betas 0.9
+and 0.95, eps 1e-8, weight decay 0.1): {"optimizer", "dtype", "lr", "clip", "losses", "crossEntropy", "gradientNorms": [200]
 each, "finalNorms": {weight: its L2 norm after the last step}}.
 """
 
