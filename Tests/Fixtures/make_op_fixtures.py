@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes ops.safetensors and ops.json: what PyTorch computes for every op, forward, backward and twice backward.
 
-    python make_op_fixtures.py          (needs torch, numpy, safetensors; gives the same bytes every time)
+    python make_op_fixtures.py          (needs torch, numpy, safetensors)
 
 ops.json
     format      1
@@ -253,6 +253,7 @@ def main():
     assert not unused, f"ops without a case: {unused}"
 
     save_file({k: v.detach().clone().contiguous() for k, v in tensors.items()}, HERE / "ops.safetensors")
+    (HERE / "ops.safetensors").chmod(0o644)
     lines = ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases)
     with open(HERE / "ops.json", "w") as f:
         f.write('{"format":1,\n"cases":[\n' + lines + '\n],\n')
