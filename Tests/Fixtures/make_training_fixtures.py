@@ -10,8 +10,8 @@ palm-train/batches.safetensors      tokens int32 [200, 4, 33]: the text's bytes;
                                     byte ((4 s + r) * 2654435761) mod (length - 32)
 palm-train/losses.json              {"float32Deviation": {optimizer: the largest |float32 - float64|}, "runs": [...]}
 A run, adafactor and adamw in float64 and float32 each (palm_train_reference.py says what they are; AdamW has betas 0.9
-and 0.95, eps 1e-8, weight decay 0.1): {"optimizer", "dtype", "lr", "clip", "losses", "crossEntropy" and "gradientNorms":
-[200] each, "finalNorms": {weight: its L2 norm after the last step}}.
+and 0.95, eps 1e-8, weight decay 0.1): {"optimizer", "dtype", "lr", "clip", "losses", "crossEntropy" and
+"gradientNorms": [200] each, "finalNorms": {weight: its L2 norm after the last step}}.
 """
 
 import json
