@@ -1,0 +1,296 @@
+internal import CMartletKernels
+private import Synchronization
+
+private let runCounter = Atomic<UInt64>(0)
+
+/// One backward pass: visits the recorded operations from the outputs to the inputs, latest first, with explicit work
+/// lists: a graph of any depth uses the same stack.
+final class Engine {
+    private struct Leaf {
+        let tensor: Tensor
+        var pending: Int32 = 0
+        var gradient: Tensor?
+    }
+
+    private let run = runCounter.wrappingAdd(1, ordering: .relaxed).newValue
+    private let retainGraph: Bool
+    private let createGraph: Bool
+    /// Whether leaves get their `grad`; otherwise gradients are handed to the targets.
+    private let accumulate: Bool
+    private let checksNumbers: Bool
+    private var leaves: [ObjectIdentifier: Leaf] = [:]
+    private var ready: [Node] = []
+
+    /// Tensors whose gradients the caller asked for, by leaf or by (node, output).
+    private var leafTargets: [ObjectIdentifier: [Int]] = [:]
+    private var nodeTargets: [ObjectIdentifier: [(output: Int32, slot: Int)]] = [:]
+    private(set) var results: [Tensor?] = []
+
+    init(retainGraph: Bool, createGraph: Bool, targets: [Tensor]?) {
+        self.retainGraph = retainGraph
+        self.createGraph = createGraph
+        checksNumbers = mk_thread().pointee.anomaly > 0
+        accumulate = targets == nil
+        guard let targets else { return }
+        results = Array(repeating: nil, count: targets.count)
+        for (slot, target) in targets.enumerated() {
+            if let node = target.node {
+                nodeTargets[ObjectIdentifier(node), default: []].append((target.outputIndex, slot))
+            } else if target.leafRequiresGrad {
+                leafTargets[ObjectIdentifier(target), default: []].append(slot)
+            }
+        }
+    }
+
+    private func isWanted(_ leaf: Tensor) -> Bool { accumulate || leafTargets[ObjectIdentifier(leaf)] != nil }
+
+    func wants(_ edge: Edge) -> Bool {
+        if let node = edge.node { return node.run == run && node.isNeeded }
+        if let leaf = edge.leaf { return isWanted(leaf) }
+        return false
+    }
+
+    /// Runs the pass from `roots` with their gradients.
+    func backward(_ roots: [Tensor], _ gradients: [Tensor]) {
+        let depth = GradMode.swap(createGraph ? 0 : 1)
+        defer { _ = GradMode.swap(depth) }
+        let edges = roots.map(\.edge)
+        for edge in edges { if let node = edge.node { explore(node) } }
+        for edge in edges { use(edge) }
+        for (edge, gradient) in zip(edges, gradients) {
+            deliver(gradient, to: edge)
+            finishUse(edge)
+        }
+        while let node = popReady() { execute(node) }
+    }
+
+    // MARK: counting uses
+
+    /// Finds the nodes that lead to something wanted and counts how many gradients each will get.
+    private func explore(_ root: Node) {
+        if root.run == run { return }
+        var stack: [(node: Node, next: Int)] = []
+        func enter(_ node: Node) {
+            node.run = run
+            node.pending = 0
+            node.gradient = nil
+            node.moreGradients = []
+            node.isNeeded = accumulate || nodeTargets[ObjectIdentifier(node)] != nil
+            stack.append((node, 0))
+        }
+        enter(root)
+        while let (node, next) = stack.last {
+            if next < node.edges.count {
+                stack[stack.count - 1].next += 1
+                if let child = node.edges[next].node, child.run != run { enter(child) }
+                continue
+            }
+            stack.removeLast()
+            for i in 0..<node.edges.count where wants(node.edges[i]) { node.isNeeded = true }
+            if node.isNeeded {
+                for i in 0..<node.edges.count { use(node.edges[i]) }
+            }
+        }
+    }
+
+    private func use(_ edge: Edge) {
+        if let node = edge.node {
+            if node.isNeeded { node.pending += 1 }
+        } else if let leaf = edge.leaf, isWanted(leaf) {
+            leaves[ObjectIdentifier(leaf), default: Leaf(tensor: leaf)].pending += 1
+        }
+    }
+
+    private func finishUse(_ edge: Edge) {
+        if let node = edge.node {
+            if node.run != run || !node.isNeeded { return }
+            node.pending -= 1
+            if node.pending == 0 { pushReady(node) }
+        } else if let leaf = edge.leaf {
+            let key = ObjectIdentifier(leaf)
+            guard leaves[key] != nil else { return }
+            leaves[key]!.pending -= 1
+            if leaves[key]!.pending == 0 { finish(leaves.removeValue(forKey: key)!) }
+        }
+    }
+
+    // MARK: gradients
+
+    /// A gradient arrives at an edge and is added to those that came before.
+    func deliver(_ gradient: Tensor, to edge: Edge) {
+        if let node = edge.node {
+            if node.run != run || !node.isNeeded { return }
+            if edge.index == 0 {
+                add(gradient, into: &node.gradient)
+            } else {
+                if node.moreGradients.isEmpty {
+                    node.moreGradients = Array(repeating: nil, count: node.outputs.count - 1)
+                }
+                add(gradient, into: &node.moreGradients[Int(edge.index) - 1])
+            }
+        } else if let leaf = edge.leaf, leaves[ObjectIdentifier(leaf)] != nil {
+            add(gradient, into: &leaves[ObjectIdentifier(leaf)]!.gradient)
+        }
+    }
+
+    private func add(_ gradient: Tensor, into sum: inout Tensor?) {
+        if sum == nil {
+            sum = gradient
+        } else if !createGraph, isKnownUniquelyReferenced(&sum), sum!.isSoleOwner, sum!.dims == gradient.dims {
+            // Nobody else can see the running sum: add where it is.
+            sum!.accumulate(gradient)
+        } else {
+            sum = sum! + gradient
+        }
+    }
+
+    private func execute(_ node: Node) {
+        let hasGradient = node.gradient != nil || node.moreGradients.contains { $0 != nil }
+        if hasGradient {
+            for hook in node.hooks {
+                if let g = hook.index == 0 ? node.gradient : node.moreGradients[Int(hook.index) - 1],
+                    let replaced = hook.call(g)
+                {
+                    if hook.index == 0 {
+                        node.gradient = replaced
+                    } else {
+                        node.moreGradients[Int(hook.index) - 1] = replaced
+                    }
+                }
+            }
+            for entry in node.retained {
+                if let tensor = entry.tensor.value,
+                    let g = entry.index == 0 ? node.gradient : node.moreGradients[Int(entry.index) - 1]
+                {
+                    tensor.ensureExtras().grad = g
+                }
+            }
+            if let wanted = nodeTargets[ObjectIdentifier(node)] {
+                for (output, slot) in wanted {
+                    results[slot] = output == 0 ? node.gradient : node.moreGradients[safe: Int(output) - 1] ?? nil
+                }
+            }
+            // Below the last target there is nothing to do.
+            if leadsOn(node) { apply(node) }
+        }
+        node.gradient = nil
+        node.moreGradients = []
+        let edges = node.edges
+        if !retainGraph && hasGradient { node.free() }
+        for i in 0..<edges.count { finishUse(edges[i]) }
+    }
+
+    private func leadsOn(_ node: Node) -> Bool {
+        for i in 0..<node.edges.count where wants(node.edges[i]) { return true }
+        return false
+    }
+
+    private func apply(_ node: Node) {
+        guard let backward = node.backward else {
+            trap(
+                "backward",
+                "the graph was already freed at `\(node.name)`: a backward pass frees what it used. Pass retainGraph: "
+                    + "true to the first pass, or compute the loss again")
+        }
+        if node.moreGradients.isEmpty && node.outputs.count > 1 {
+            node.moreGradients = Array(repeating: nil, count: node.outputs.count - 1)
+        }
+        let context = BackwardContext(node: node, sink: nil, engine: self)
+        // An operation of several outputs may have got a gradient for a later output only.
+        let first = node.gradient ?? Tensor.zeros(node.outputs[0].dims, node.outputs[0].dtype)
+        if checksNumbers { check(first, node, "the gradient that reached") }
+        backward(context, first)
+        if checksNumbers {
+            for i in 0..<node.edges.count {
+                if let child = node.edges[i].node, child.run == run, let g = child.gradient {
+                    check(g, node, "the gradient given to input \(i) by")
+                } else if let leaf = node.edges[i].leaf, let g = leaves[ObjectIdentifier(leaf)]?.gradient {
+                    check(g, node, "the gradient given to input \(i) by")
+                }
+            }
+        }
+    }
+
+    private func check(_ gradient: Tensor, _ node: Node, _ what: String) {
+        if noGrad({ gradient.detach().isFinite().all().item() }) == 0 {
+            let place = node.origin.map { $0.isEmpty ? "" : ", recorded in \($0)" } ?? ""
+            trap("backward", "\(what) `\(node.name)`\(place) holds NaN or infinity; its shape is \(gradient.dims.text)")
+        }
+    }
+
+    private func finish(_ leaf: consuming Leaf) {
+        let tensor = leaf.tensor
+        guard var gradient = leaf.gradient else { return }
+        leaf.gradient = nil
+        if let extras = tensor.extras {
+            for id in extras.hooks.keys.sorted() {
+                if let replaced = extras.hooks[id]!(gradient) { gradient = replaced }
+            }
+        }
+        if let slots = leafTargets[ObjectIdentifier(tensor)] {
+            for slot in slots { results[slot] = gradient }
+            return
+        }
+        let extras = tensor.ensureExtras()
+        if gradient.dtype != tensor.dtype { gradient = gradient.to(tensor.dtype) }
+        if let existing = extras.grad {
+            if createGraph || existing.requiresGrad {
+                extras.grad = existing + gradient
+            } else {
+                existing.accumulate(gradient)
+            }
+        } else if createGraph {
+            extras.grad = gradient
+        } else {
+            // Take the memory over when nobody else has it: the caller may go on using a shared one.
+            let mine = isKnownUniquelyReferenced(&gradient) && gradient.isSoleOwner
+            extras.grad = mine ? gradient : gradient.clone()
+        }
+        for id in extras.afterAccumulation.keys.sorted() { extras.afterAccumulation[id]!(tensor) }
+    }
+
+    // MARK: order
+
+    /// A binary heap by sequence number: later operations first.
+    private func popReady() -> Node? {
+        guard let top = ready.first else { return nil }
+        let last = ready.removeLast()
+        if !ready.isEmpty {
+            var i = 0
+            while true {
+                var child = 2 * i + 1
+                if child >= ready.count { break }
+                if child + 1 < ready.count && ready[child + 1].sequence > ready[child].sequence { child += 1 }
+                if ready[child].sequence <= last.sequence { break }
+                ready[i] = ready[child]
+                i = child
+            }
+            ready[i] = last
+        }
+        return top
+    }
+
+    private func pushReady(_ node: Node) {
+        ready.append(node)
+        var i = ready.count - 1
+        while i > 0 {
+            let parent = (i - 1) / 2
+            if ready[parent].sequence >= node.sequence { break }
+            ready[i] = ready[parent]
+            i = parent
+        }
+        ready[i] = node
+    }
+}
+
+extension Array {
+    subscript(safe i: Int) -> Element? { indices.contains(i) ? self[i] : nil }
+}
+
+extension Tensor {
+    /// Whether this object alone sees its memory, whole and contiguous. The caller holds the only reference to self.
+    var isSoleOwner: Bool {
+        isContiguous && viewBase == nil && nodeStorage == nil && !storage.isReadOnly && storage.owner == nil
+            && isKnownUniquelyReferenced(&storage)
+    }
+}

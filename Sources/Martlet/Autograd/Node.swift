@@ -1,0 +1,247 @@
+internal import CMartletKernels
+private import Synchronization
+
+/// Where a gradient flows to: an input's operation, or the input itself when it is a leaf.
+struct Edge {
+    var node: Node?
+    var leaf: Tensor?
+    var index: Int32 = 0
+
+    @inline(__always) var isWanted: Bool { node != nil || leaf != nil }
+}
+
+/// Up to three elements inline, more in an array: recording an op of few operands allocates nothing for them.
+struct SmallList<Element> {
+    private var a: Element?
+    private var b: Element?
+    private var c: Element?
+    private var rest: [Element] = []
+    private(set) var count = 0
+
+    @inline(__always) init() {}
+
+    @inline(__always) mutating func append(_ element: Element) {
+        switch count {
+        case 0: a = element
+        case 1: b = element
+        case 2: c = element
+        default: rest.append(element)
+        }
+        count += 1
+    }
+
+    @inline(__always) subscript(i: Int) -> Element {
+        get {
+            switch i {
+            case 0: a!
+            case 1: b!
+            case 2: c!
+            default: rest[i - 3]
+            }
+        }
+        set {
+            switch i {
+            case 0: a = newValue
+            case 1: b = newValue
+            case 2: c = newValue
+            default: rest[i - 3] = newValue
+            }
+        }
+    }
+}
+
+private let nodeCounter = Atomic<UInt64>(0)
+
+/// One recorded operation: how gradients of its outputs become gradients of its inputs.
+package final class Node: @unchecked Sendable {
+    typealias Backward = (BackwardContext, Tensor) -> Void
+
+    let name: StaticString
+    /// Grows with time: the engine runs late operations first.
+    let sequence: UInt64
+    var edges = SmallList<Edge>()
+    var saved = SmallList<SavedTensor>()
+    /// Receives the gradient of output 0 (of the only output, nearly always); nil once freed.
+    var backward: Backward?
+    /// Shapes and types of the outputs of an operation that has several.
+    var outputs: [(dims: Dims, dtype: DType)] = []
+    /// Input shapes, kept only when broadcasting means that gradients must be summed back.
+    var inputDims: [Dims] = []
+    var wasFreed = false
+    /// Module path and creation, recorded in anomaly mode.
+    var origin: String?
+    var hooks: [(index: Int32, id: Int, call: (Tensor) -> Tensor?)] = []
+    /// Weakly held tensors that keep their gradient although they are no leaves.
+    var retained: [(index: Int32, tensor: WeakTensor)] = []
+
+    // The engine's working state, valid while `run` is the number of the run.
+    var run: UInt64 = 0
+    var pending: Int32 = 0
+    var isNeeded = false
+    var gradient: Tensor?
+    var moreGradients: [Tensor?] = []
+
+    init(_ name: StaticString) {
+        self.name = name
+        sequence = nodeCounter.wrappingAdd(1, ordering: .relaxed).newValue
+        if mk_thread().pointee.anomaly > 0 { origin = ModulePath.current }
+    }
+
+    /// Forgets what was saved: a second backward pass through this node is then refused.
+    func free() {
+        saved = SmallList()
+        backward = nil
+        wasFreed = true
+    }
+
+    deinit {
+        // A chain of a hundred thousand operations must not be released by as many nested calls: what this node holds
+        // goes to a list that the outermost release empties in a loop.
+        let state = mk_thread()
+        let remains = Remains(edges: edges, saved: saved, backward: backward)
+        if state.pointee.draining != 0 {
+            Node.graveyard(state).remains.append(remains)
+            return
+        }
+        state.pointee.draining = 1
+        drop(remains)
+        if state.pointee.slots.1 != nil {
+            let yard = Node.graveyard(state)
+            while let next = yard.remains.popLast() { drop(next) }
+            Unmanaged.passUnretained(yard).release()
+            state.pointee.slots.1 = nil
+        }
+        state.pointee.draining = 0
+    }
+
+    private struct Remains {
+        var edges: SmallList<Edge>
+        var saved: SmallList<SavedTensor>
+        var backward: Backward?
+    }
+
+    private final class Graveyard { var remains: [Remains] = [] }
+
+    private static func graveyard(_ state: UnsafeMutablePointer<mk_thread_state>) -> Graveyard {
+        if let slot = state.pointee.slots.1 { return Unmanaged<Graveyard>.fromOpaque(slot).takeUnretainedValue() }
+        let yard = Graveyard()
+        state.pointee.slots.1 = Unmanaged.passRetained(yard).toOpaque()
+        return yard
+    }
+
+    @inline(never) private func drop(_ remains: consuming Remains) {
+        // The stored properties must let go before the copies do, while the list is open.
+        edges = SmallList()
+        saved = SmallList()
+        backward = nil
+    }
+}
+
+final class WeakTensor {
+    weak var value: Tensor?
+    init(_ value: Tensor) { self.value = value }
+}
+
+/// A tensor kept for the backward pass, with the version it had.
+struct SavedTensor {
+    private enum Content {
+        /// The tensor itself, with its history.
+        case input(Tensor)
+        /// An output of the node that saves it: kept without history, which would be a cycle.
+        case output(Tensor, index: Int32)
+        /// What a saved-tensor hook made of its elements, and where its history goes on.
+        case packed(Any, unpack: (Any) -> Tensor, history: Node?, index: Int32)
+        /// The same for an output of the node that saves it.
+        case packedOutput(Any, unpack: (Any) -> Tensor, index: Int32)
+    }
+
+    private let content: Content
+    private let version: Int
+
+    init(_ tensor: Tensor, outputIndex: Int32?) {
+        version = tensor.storage.version
+        // Leaves that require gradients are kept alive by their owner anyway.
+        if let hooks = SavedTensorHooks.current, !tensor.leafRequiresGrad {
+            let packed = hooks.pack(tensor.alias())
+            if let outputIndex {
+                content = .packedOutput(packed, unpack: hooks.unpack, index: outputIndex)
+            } else {
+                content = .packed(packed, unpack: hooks.unpack, history: tensor.node, index: tensor.outputIndex)
+            }
+        } else if let outputIndex {
+            content = .output(tensor.alias(), index: outputIndex)
+        } else {
+            content = .input(tensor)
+        }
+    }
+
+    func unpack(_ node: Node) -> Tensor {
+        switch content {
+        case .input(let tensor):
+            check(tensor, node)
+            return tensor
+        case .output(let bare, let index):
+            check(bare, node)
+            let tensor = bare.alias()
+            tensor.nodeStorage = node
+            tensor.outputIndex = index
+            return tensor
+        case .packed(let value, let unpack, let history, let index):
+            let tensor = unpack(value).alias()
+            tensor.nodeStorage = history
+            tensor.outputIndex = index
+            return tensor
+        case .packedOutput(let value, let unpack, let index):
+            let tensor = unpack(value).alias()
+            tensor.nodeStorage = node
+            tensor.outputIndex = index
+            return tensor
+        }
+    }
+
+    private func check(_ tensor: Tensor, _ node: Node) {
+        if tensor.storage.version != version {
+            trap(
+                "backward",
+                "a \(tensor.dtype) tensor of shape \(tensor.dims.text) that `\(node.name)` saved for its gradient was "
+                    + "overwritten by `\(tensor.storage.lastWriter)`: it was saved at version \(version) and is now at "
+                    + "version \(tensor.storage.version). Write to a clone(), or use the out-of-place operation"
+                    + (tensor.name.map { " (\($0))" } ?? ""))
+        }
+    }
+}
+
+/// Functions that see every tensor saved for a backward pass: to compress it, move it away, or count it.
+public enum SavedTensorHooks {
+    final class Pair {
+        let pack: (Tensor) -> Any
+        let unpack: (Any) -> Tensor
+        let previous: Pair?
+        init(pack: @escaping (Tensor) -> Any, unpack: @escaping (Any) -> Tensor, previous: Pair?) {
+            self.pack = pack
+            self.unpack = unpack
+            self.previous = previous
+        }
+    }
+
+    static var current: Pair? {
+        guard let slot = mk_thread().pointee.slots.2 else { return nil }
+        return Unmanaged<Pair>.fromOpaque(slot).takeUnretainedValue()
+    }
+
+    /// Runs `body` while `pack` is called on every tensor that an operation saves; `unpack` gives it back in the backward
+    /// pass, whenever that runs.
+    public static func with<R>(
+        pack: @escaping (Tensor) -> Any, unpack: @escaping (Any) -> Tensor, _ body: () throws -> R
+    ) rethrows -> R {
+        let state = mk_thread()
+        let old = state.pointee.slots.2
+        let pair = Unmanaged.passRetained(Pair(pack: pack, unpack: unpack, previous: current))
+        state.pointee.slots.2 = pair.toOpaque()
+        defer {
+            state.pointee.slots.2 = old
+            pair.release()
+        }
+        return try body()
+    }
+}

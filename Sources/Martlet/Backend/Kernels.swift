@@ -1,0 +1,209 @@
+// The way from an op to a device's kernels: one function a kernel family, called with operands that are already checked.
+// A second device adds a case to each switch here and nothing above.
+internal import CMartletKernels
+internal import COneDNN
+
+enum Kernels {
+    // MARK: elementwise
+
+    @inline(__always)
+    static func copy(_ out: Tensor, _ input: Tensor) {
+        var o = out.descriptor()
+        var a = input.descriptor(broadcastTo: out.dims)
+        mk_copy(&o, &a)
+    }
+
+    static func fill(_ out: Tensor, _ value: mk_scalar) {
+        var o = out.descriptor()
+        mk_fill(&o, value)
+    }
+
+    static func arange(_ out: Tensor, _ start: mk_scalar, _ step: mk_scalar) {
+        var o = out.descriptor()
+        mk_arange(&o, start, step)
+    }
+
+    @inline(__always)
+    static func unary(_ op: mk_unary_op, _ out: Tensor, _ a: Tensor) {
+        var o = out.descriptor()
+        var x = a.descriptor()
+        mk_unary(op, &o, &x)
+    }
+
+    @inline(__always)
+    static func binary(_ op: mk_binary_op, _ out: Tensor, _ a: Tensor, _ b: Tensor) {
+        var o = out.descriptor()
+        var x = a.descriptor(broadcastTo: out.dims)
+        var y = b.descriptor(broadcastTo: out.dims)
+        mk_binary(op, &o, &x, &y)
+    }
+
+    @inline(__always)
+    static func binary(_ op: mk_binary_op, _ out: Tensor, _ a: Tensor, _ scalar: mk_scalar, scalarOnLeft: Bool) {
+        var o = out.descriptor()
+        var x = a.descriptor()
+        mk_binary_scalar(op, &o, &x, scalar, scalarOnLeft)
+    }
+
+    static func select(_ out: Tensor, _ condition: Tensor, _ a: Tensor, _ b: Tensor) {
+        var o = out.descriptor()
+        var c = condition.descriptor(broadcastTo: out.dims)
+        var x = a.descriptor(broadcastTo: out.dims)
+        var y = b.descriptor(broadcastTo: out.dims)
+        mk_where(&o, &c, &x, &y)
+    }
+
+    static func clamp(_ out: Tensor, _ a: Tensor, _ low: mk_scalar, _ high: mk_scalar) {
+        var o = out.descriptor()
+        var x = a.descriptor()
+        mk_clamp(&o, &x, low, high)
+    }
+
+    static func addcmul(_ out: Tensor, _ a: Tensor, _ b: Tensor, _ c: Tensor, alpha: Double, divide: Bool) {
+        var o = out.descriptor()
+        var x = a.descriptor(broadcastTo: out.dims)
+        var y = b.descriptor(broadcastTo: out.dims)
+        var z = c.descriptor(broadcastTo: out.dims)
+        if divide { mk_addcdiv(&o, &x, &y, &z, alpha) } else { mk_addcmul(&o, &x, &y, &z, alpha) }
+    }
+
+    /// out = a + alpha * b, floating types may differ.
+    static func axpy(_ out: Tensor, _ a: Tensor, _ b: Tensor, _ alpha: Double) {
+        var o = out.descriptor()
+        var x = a.descriptor(broadcastTo: out.dims)
+        var y = b.descriptor(broadcastTo: out.dims)
+        mk_axpy(&o, &x, &y, alpha)
+    }
+
+    // MARK: reductions, scans, sorting
+
+    static func reduce(_ op: mk_reduce_op, _ out: Tensor, _ input: Tensor, scale: Double = 1) {
+        var o = out.descriptor()
+        var x = input.descriptor()
+        mk_reduce(op, &o, &x, scale)
+    }
+
+    static func argReduce(maximum: Bool, _ indices: Tensor, _ values: Tensor?, _ input: Tensor, _ dim: Int) {
+        var i = indices.descriptor()
+        var x = input.descriptor()
+        withOptional(values) { mk_arg_reduce(maximum, &i, $0, &x, Int32(dim)) }
+    }
+
+    static func scan(_ op: mk_scan_op, _ out: Tensor, _ input: Tensor, _ dim: Int, reverse: Bool) {
+        var o = out.descriptor()
+        var x = input.descriptor()
+        mk_scan(op, &o, &x, Int32(dim), reverse)
+    }
+
+    static func sort(_ values: Tensor, _ indices: Tensor, _ input: Tensor, _ dim: Int, descending: Bool) {
+        var v = values.descriptor()
+        var i = indices.descriptor()
+        var x = input.descriptor()
+        mk_sort(&v, &i, &x, Int32(dim), descending)
+    }
+
+    static func topk(_ values: Tensor, _ indices: Tensor, _ input: Tensor, _ dim: Int, largest: Bool) {
+        var v = values.descriptor()
+        var i = indices.descriptor()
+        var x = input.descriptor()
+        mk_topk(&v, &i, &x, Int32(dim), largest)
+    }
+
+    // MARK: indexing
+
+    static func gather(_ op: StaticString, _ out: Tensor, _ input: Tensor, _ index: Tensor, _ dim: Int) {
+        var o = out.descriptor()
+        var x = input.descriptor()
+        var i = index.descriptor()
+        check(op, mk_gather(&o, &x, &i, Int32(dim)), index, input, dim)
+    }
+
+    static func scatter(
+        _ op: StaticString, _ mode: mk_scatter_mode, _ out: Tensor, _ index: Tensor, _ source: Tensor, _ dim: Int
+    ) {
+        var o = out.descriptor()
+        var i = index.descriptor()
+        var s = source.descriptor(broadcastTo: index.dims)
+        check(op, mk_scatter(mode, &o, &i, &s, Int32(dim)), index, out, dim)
+    }
+
+    static func indexSelect(_ op: StaticString, _ out: Tensor, _ input: Tensor, _ index: Tensor, _ dim: Int) {
+        var o = out.descriptor()
+        var x = input.descriptor()
+        var i = index.descriptor()
+        check(op, mk_index_select(&o, &x, &i, Int32(dim)), index, input, dim)
+    }
+
+    static func indexAdd(
+        _ op: StaticString, _ out: Tensor, _ index: Tensor, _ source: Tensor, _ dim: Int, alpha: Double = 1
+    ) {
+        var o = out.descriptor()
+        var i = index.descriptor()
+        var s = source.descriptor()
+        check(op, mk_index_add(&o, &i, &s, Int32(dim), alpha), index, out, dim)
+    }
+
+    static func indexCopy(_ op: StaticString, _ out: Tensor, _ index: Tensor, _ source: Tensor, _ dim: Int) {
+        var o = out.descriptor()
+        var i = index.descriptor()
+        var s = source.descriptor()
+        check(op, mk_index_copy(&o, &i, &s, Int32(dim)), index, out, dim)
+    }
+
+    private static func check(_ op: StaticString, _ failure: Int64, _ index: Tensor, _ indexed: Tensor, _ dim: Int) {
+        if failure < 0 { return }
+        let bad = noGrad { index.detach().contiguous().reshape([-1])[Int(failure)].item() }
+        trap(
+            "\(op)",
+            "index \(Int(bad)) is out of range for dimension \(dim) of size \(indexed.dims[dim]); the indexed tensor has "
+                + "the shape \(indexed.dims.text)" + (indexed.name.map { " (\($0))" } ?? ""))
+    }
+
+    static func countNonzero(_ input: Tensor) -> Int {
+        var x = input.descriptor()
+        return Int(mk_count_nonzero(&x))
+    }
+
+    static func nonzero(_ out: Tensor, _ input: Tensor) {
+        var o = out.descriptor()
+        var x = input.descriptor()
+        mk_nonzero(&o, &x)
+    }
+
+    static func allClose(_ a: Tensor, _ b: Tensor, rtol: Double, atol: Double, equalNaN: Bool) -> Bool {
+        var x = a.descriptor()
+        var y = b.descriptor()
+        return mk_all_close(&x, &y, rtol, atol, equalNaN)
+    }
+
+    // MARK: products
+
+    /// out [B, M, N] = a [B, M, K] @ b [B, K, N] (+ out). All of rank 3; strides decide about transposition.
+    static func matmul(_ out: Tensor, _ a: Tensor, _ b: Tensor, accumulate: Bool = false) {
+        var o = out.descriptor()
+        var x = a.descriptor()
+        var y = b.descriptor()
+        // oneDNN has no float64 or integer product, and creating and starting a primitive costs more than a tiny product.
+        let work = out.count &* a.dims[2]
+        if a.dtype.isFloatingPoint && a.dtype != .float64 && work > 32 * 32 * 32 && out.count > 0 && a.dims[2] > 0 {
+            if mdnn_matmul(&o, &x, &y, accumulate) == 0 { return }
+        }
+        mk_matmul(&o, &x, &y, 1, accumulate ? 1 : 0)
+    }
+
+    // MARK: helpers
+
+    @inline(__always)
+    static func withOptional<R>(_ tensor: Tensor?, _ body: (UnsafePointer<mk_tensor>?) -> R) -> R {
+        guard let tensor else { return body(nil) }
+        var d = tensor.descriptor()
+        return withUnsafePointer(to: &d) { body($0) }
+    }
+}
+
+extension mk_scalar {
+    @inline(__always) init(_ value: Double) {
+        self.init(d: value, i: Int64(exactly: value.rounded(.towardZero)) ?? (value > 0 ? .max : .min))
+    }
+    @inline(__always) init(_ value: Int) { self.init(d: Double(value), i: Int64(value)) }
+}

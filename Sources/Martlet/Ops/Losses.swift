@@ -1,0 +1,169 @@
+// Losses.
+internal import CMartletKernels
+
+/// How the losses of single elements become the result.
+public enum Reduction: String, Sendable {
+    /// One loss an element.
+    case none
+    /// Their mean.
+    case mean
+    /// Their sum.
+    case sum
+
+    func callAsFunction(_ losses: Tensor) -> Tensor {
+        switch self {
+        case .none: losses
+        case .mean: losses.mean()
+        case .sum: losses.sum()
+        }
+    }
+}
+
+extension Tensor {
+    /// Softmax cross-entropy of logits [..., V] with targets (integers) [...].
+    ///
+    /// - Parameters:
+    ///   - ignoreIndex: targets of this value cost nothing and do not count in the mean.
+    ///   - labelSmoothing: the share of the target spread evenly over all classes.
+    ///   - zLoss: adds zLoss * log²Z by element, Z the softmax denominator (PaLM, section 5).
+    ///   - logitScale: multiplies the logits first.
+    /// - Returns: a scalar, or the losses [...] with `reduction: .none`, in float32 (float64 for float64).
+    public func crossEntropy(
+        _ targets: Tensor, ignoreIndex: Int = -100, labelSmoothing: Double = 0, zLoss: Double = 0,
+        logitScale: Double = 1, reduction: Reduction = .mean
+    ) -> Tensor {
+        let op: StaticString = "crossEntropy"
+        if rank == 0 || targets.rank != rank - 1 || Dims(shape.dropLast()) != targets.dims {
+            trap("\(op)", "logits [..., classes] need targets [...]: \(describe(self, targets))")
+        }
+        if !dtype.isFloatingPoint { trap("\(op)", "logits must be floating-point, they are \(dtype)") }
+        let classes = dims[rank - 1]
+        let index = targets.indexTensor(op).reshape([-1]).contiguous()
+        Tensor.checkTargets(op, index, classes, ignoreIndex)
+        let rows = reshape([index.count, classes]).withContiguousRows
+        let losses = rows.rowCrossEntropy(index, ignoreIndex, labelSmoothing, zLoss, logitScale)
+        switch reduction {
+        case .none: return losses.reshape(targets.dims)
+        case .sum: return losses.sum()
+        case .mean:
+            let n = Swift.max(1, Int((index .!= Double(ignoreIndex)).sum().item()))
+            return losses.sum() / Double(n)
+        }
+    }
+
+    static func checkTargets(_ op: StaticString, _ index: Tensor, _ classes: Int, _ ignoreIndex: Int) {
+        if index.count == 0 { return }
+        let wrong = noGrad {
+            (index .< 0).logicalOr(index .>= Double(classes)).logicalAnd(index .!= Double(ignoreIndex))
+        }
+        if wrong.any().item() != 0 {
+            let bad = Int(index.maskedSelect(wrong)[0].item())
+            trap("\(op)", "target \(bad) is not a class in 0..<\(classes) nor the ignored \(ignoreIndex)")
+        }
+    }
+
+    private func rowCrossEntropy(
+        _ index: Tensor, _ ignoreIndex: Int, _ smoothing: Double, _ zLoss: Double, _ logitScale: Double
+    ) -> Tensor {
+        let n = index.count
+        let type = dtype.accumulator
+        let losses = Tensor(uninitialized: Dims([n]), type)
+        let lse = Tensor(uninitialized: Dims([n]), type)
+        func run(_ gradient: Tensor?) {
+            var l = losses.descriptor()
+            var z = lse.descriptor()
+            var x = descriptor()
+            var t = index.descriptor()
+            Kernels.withOptional(gradient) {
+                mk_cross_entropy(&l, &z, $0, &x, &t, Int64(ignoreIndex), smoothing, zLoss, logitScale, 1)
+            }
+        }
+        if n > 0 { run(nil) }
+        losses.record("crossEntropy", self) { node in
+            node.save(self)
+            return { ctx, g in
+                let logits = ctx[0]
+                if isGradEnabled {
+                    ctx.giveComposed(1, g) {
+                        $0[0].rowCrossEntropyComposed(index, ignoreIndex, smoothing, zLoss, logitScale)
+                    }
+                    return
+                }
+                let dx = Tensor(uninitialized: logits.dims, logits.dtype)
+                if dx.count > 0 {
+                    let scratch = Tensor(uninitialized: Dims([n]), type)
+                    var l = scratch.descriptor()
+                    var z = scratch.descriptor()
+                    var d = dx.descriptor()
+                    var x = logits.descriptor()
+                    var t = index.descriptor()
+                    mk_cross_entropy(&l, &z, &d, &x, &t, Int64(ignoreIndex), smoothing, zLoss, logitScale, 1)
+                    dx.mulInPlace(g.to(dx.dtype).unsqueeze(1))
+                }
+                ctx.give(0, dx)
+            }
+        }
+        return losses
+    }
+
+    private func rowCrossEntropyComposed(
+        _ index: Tensor, _ ignoreIndex: Int, _ smoothing: Double, _ zLoss: Double, _ logitScale: Double
+    ) -> Tensor {
+        let x = to(dtype.accumulator) * logitScale
+        let lse = x.logSumExp(dim: -1)
+        let kept = index .!= Double(ignoreIndex)
+        let safe = Tensor.select(kept, index, Tensor.zeros(like: index))
+        var loss = lse - x.gather(1, safe.unsqueeze(1)).squeeze(1)
+        if smoothing > 0 { loss = loss * (1 - smoothing) + (lse - x.mean(dim: -1)) * smoothing }
+        if zLoss > 0 { loss = loss + lse.square() * zLoss }
+        return Tensor.select(kept, loss, Tensor.zeros(like: loss))
+    }
+
+    /// The negative log-likelihood of log-probabilities [..., classes] at targets [...].
+    public func nllLoss(_ targets: Tensor, ignoreIndex: Int = -100, reduction: Reduction = .mean) -> Tensor {
+        if rank == 0 || Dims(shape.dropLast()) != targets.dims {
+            trap("nllLoss", "log-probabilities [..., classes] need targets [...]: \(describe(self, targets))")
+        }
+        let index = targets.indexTensor("nllLoss")
+        Tensor.checkTargets("nllLoss", index.reshape([-1]), dims[rank - 1], ignoreIndex)
+        let kept = index .!= Double(ignoreIndex)
+        let safe = Tensor.select(kept, index, Tensor.zeros(like: index))
+        let picked = -gather(-1, safe.unsqueeze(-1)).squeeze(-1)
+        let losses = Tensor.select(kept, picked, Tensor.zeros(like: picked))
+        if reduction == .mean { return losses.sum() / Swift.max(1, kept.sum().item()) }
+        return reduction(losses)
+    }
+
+    /// (x - target)².
+    public func mseLoss(_ target: Tensor, reduction: Reduction = .mean) -> Tensor { reduction((self - target).square()) }
+
+    /// |x - target|.
+    public func l1Loss(_ target: Tensor, reduction: Reduction = .mean) -> Tensor { reduction((self - target).abs()) }
+
+    /// Quadratic within `delta` of the target, linear beyond.
+    public func huberLoss(_ target: Tensor, delta: Double = 1, reduction: Reduction = .mean) -> Tensor {
+        let d = (self - target).abs()
+        return reduction(Tensor.select(d .<= delta, d.square() * 0.5, (d - delta * 0.5) * delta))
+    }
+
+    /// Huber's loss divided by `beta`: as PyTorch's `smooth_l1_loss`.
+    public func smoothL1Loss(_ target: Tensor, beta: Double = 1, reduction: Reduction = .mean) -> Tensor {
+        beta == 0 ? l1Loss(target, reduction: reduction) : huberLoss(target, delta: beta, reduction: reduction) / beta
+    }
+
+    /// -(t log p + (1 - t) log(1 - p)) for probabilities; logarithms are bounded below by -100, as in PyTorch.
+    public func binaryCrossEntropy(_ target: Tensor, reduction: Reduction = .mean) -> Tensor {
+        reduction(-(target * log().clamp(min: -100) + (1 - target) * (1 - self).log().clamp(min: -100)))
+    }
+
+    /// Binary cross-entropy of logits, without over- or underflow.
+    public func binaryCrossEntropyWithLogits(_ target: Tensor, reduction: Reduction = .mean) -> Tensor {
+        reduction((1 - target) * self - logSigmoid())
+    }
+
+    /// Kullback-Leibler divergence t (log t - x) of log-probabilities x from probabilities t.
+    public func klDivergence(_ target: Tensor, reduction: Reduction = .mean) -> Tensor {
+        let entropy = Tensor.select(target .> 0, target * target.clamp(min: 1e-300).log(), Tensor.zeros(like: target))
+        return reduction(entropy - target * self)
+    }
+}

@@ -1,0 +1,173 @@
+// Matrix products.
+internal import CMartletKernels
+
+extension Tensor {
+    /// The same memory with other geometry and no history; for kernels.
+    @inline(__always)
+    private func bare(_ dims: Dims, _ strides: Dims) -> Tensor {
+        Tensor(storage: storage, dims: dims, strides: strides, offset: offset, dtype: dtype, contiguous: false)
+    }
+
+    /// Whether rows or columns of the last two dimensions lie one element apart, as the product kernels need.
+    private var isMatrixReadable: Bool {
+        let m = dims.count - 2
+        if dims[m] <= 1 || dims[m + 1] <= 1 { return true }
+        return (strideDims[m + 1] == 1 && strideDims[m] >= dims[m + 1])
+            || (strideDims[m] == 1 && strideDims[m + 1] >= dims[m])
+    }
+
+    private var readable: Tensor { isMatrixReadable ? self : contiguous() }
+
+    /// [B, M, K] x [B, K, N] or [M, K] x [K, N] without recording or checks.
+    static func product(_ a: Tensor, _ b: Tensor, into type: DType? = nil) -> Tensor {
+        let x = a.readable
+        let y = b.readable
+        let batched = x.dims.count == 3
+        var shape = x.dims
+        shape[shape.count - 1] = y.dims[y.dims.count - 1]
+        let out = Tensor(uninitialized: shape, type ?? x.dtype)
+        if batched {
+            Kernels.matmul(out, x, y)
+        } else {
+            func lifted(_ t: Tensor) -> Tensor {
+                var d = t.dims
+                var s = t.strideDims
+                d.insert(1, at: 0)
+                s.insert(t.dims[0] &* t.dims[1], at: 0)
+                return t.bare(d, s)
+            }
+            Kernels.matmul(lifted(out), lifted(x), lifted(y))
+        }
+        return out
+    }
+
+    /// out += a @ b for matrices (rank 2), in place and unrecorded: gradients of shared weights.
+    static func accumulateProduct(_ out: Tensor, _ a: Tensor, _ b: Tensor) {
+        func lifted(_ t: Tensor) -> Tensor {
+            var d = t.dims
+            var s = t.strideDims
+            d.insert(1, at: 0)
+            s.insert(t.dims[0] &* t.dims[1], at: 0)
+            return t.bare(d, s)
+        }
+        Kernels.matmul(lifted(out), lifted(a.readable), lifted(b.readable), accumulate: true)
+        out.storage.wrote("matmul")
+    }
+
+    private static func checkInner(_ a: Tensor, _ b: Tensor, _ op: StaticString) {
+        let k = a.dims[a.rank - 1]
+        let l = b.dims[Swift.max(0, b.rank - 2)]
+        if k != l { trap("\(op)", "inner dimensions differ: \(describe(a, b)): \(k) != \(l)") }
+    }
+
+    /// A recorded product of matrices or of batches of equal size.
+    private static func recordedProduct(_ a: Tensor, _ b: Tensor) -> Tensor {
+        let out = product(a, b)
+        out.record("matmul", a, b) { node in
+            node.save(a)
+            node.save(b)
+            return { ctx, g in
+                ctx.give(0, recordedProduct(g, ctx[1].T))
+                ctx.give(1, recordedProduct(ctx[0].T, g))
+            }
+        }
+        return out
+    }
+
+    /// The matrix product, as PyTorch's `matmul`: vectors, matrices, and batches that broadcast.
+    ///
+    /// [K]·[K] → [], [M, K]·[K] → [M], [K]·[K, N] → [N], [..., M, K]·[..., K, N] → [..., M, N].
+    public func matmul(_ other: Tensor) -> Tensor {
+        if rank == 0 || other.rank == 0 {
+            trap("matmul", "scalars have no matrix product (use *): \(describe(self, other))")
+        }
+        let (a, b) = Tensor.promoted(self, other)
+        if a.dtype == .bool { trap("matmul", "bool tensors have no matrix product: convert them first") }
+        Tensor.checkInner(a, b, "matmul")
+        switch (a.rank, b.rank) {
+        case (1, 1):
+            return Tensor.recordedProduct(a.unsqueeze(0), b.unsqueeze(1)).reshape(Dims())
+        case (1, 2):
+            return Tensor.recordedProduct(a.unsqueeze(0), b).squeeze(0)
+        case (2, 1):
+            return Tensor.recordedProduct(a, b.unsqueeze(1)).squeeze(1)
+        case (2, 2):
+            return Tensor.recordedProduct(a, b)
+        case (1, _):
+            return a.unsqueeze(0).matmul(b).squeeze(-2)
+        case (_, 1):
+            return a.matmul(b.unsqueeze(1)).squeeze(-1)
+        case (_, 2):
+            // One tall matrix.
+            let rows = a.reshape([-1, a.dims[a.rank - 1]])
+            return Tensor.recordedProduct(rows, b).reshape(a.shape.dropLast() + [b.dims[1]])
+        default:
+            var batchA = a.dims
+            var batchB = b.dims
+            for _ in 0..<2 {
+                batchA.remove(at: batchA.count - 1)
+                batchB.remove(at: batchB.count - 1)
+            }
+            guard let batch = Dims.broadcast(batchA, batchB) else {
+                trap("matmul", "batch dimensions do not broadcast: \(describe(self, other))")
+            }
+            let x = a.expand(batch.array + a.shape.suffix(2)).reshape([-1] + a.shape.suffix(2))
+            let y = b.expand(batch.array + b.shape.suffix(2)).reshape([-1] + b.shape.suffix(2))
+            return Tensor.recordedProduct(x, y).reshape(batch.array + [a.dims[a.rank - 2], b.dims[b.rank - 1]])
+        }
+    }
+
+    /// Matrix product of two matrices.
+    public func mm(_ other: Tensor) -> Tensor {
+        if rank != 2 || other.rank != 2 { trap("mm", "two matrices are needed: \(describe(self, other))") }
+        return matmul(other)
+    }
+
+    /// Matrix products of two batches of matrices [B, M, K] x [B, K, N].
+    public func bmm(_ other: Tensor) -> Tensor {
+        if rank != 3 || other.rank != 3 || dims[0] != other.dims[0] {
+            trap("bmm", "two batches of as many matrices are needed: \(describe(self, other))")
+        }
+        return matmul(other)
+    }
+
+    /// The sum of products of two vectors.
+    public func dot(_ other: Tensor) -> Tensor {
+        if rank != 1 || other.rank != 1 { trap("dot", "two vectors are needed: \(describe(self, other))") }
+        return matmul(other)
+    }
+
+    /// The products of every pair of elements of two vectors: [M] and [N] give [M, N].
+    public func outer(_ other: Tensor) -> Tensor {
+        if rank != 1 || other.rank != 1 { trap("outer", "two vectors are needed: \(describe(self, other))") }
+        return unsqueeze(1) * other.unsqueeze(0)
+    }
+
+    /// x @ weightᵀ + bias: [..., in] with a weight [out, in] gives [..., out].
+    public func linear(_ weight: Tensor, _ bias: Tensor? = nil) -> Tensor {
+        if weight.rank != 2 || rank == 0 || dims[rank - 1] != weight.dims[1] {
+            trap(
+                "linear",
+                "inner dimensions differ: \(describe(self, weight)): the input's last dimension must be the weight's second, "
+                    + "\(weight.rank == 2 ? "\(rank == 0 ? 0 : dims[rank - 1]) != \(weight.dims[1])" : "and the weight a matrix")")
+        }
+        let (x, w) = Tensor.promoted(self, weight)
+        let rows = x.rank == 2 ? x : x.reshape([-1, x.dims[x.rank - 1]])
+        let product = Tensor.linearProduct(rows, w)
+        let out = x.rank == 2 ? product : product.reshape(x.shape.dropLast() + [w.dims[0]])
+        return bias.map { out + $0 } ?? out
+    }
+
+    private static func linearProduct(_ x: Tensor, _ w: Tensor) -> Tensor {
+        let out = noGrad { product(x.detach(), w.detach().T) }
+        out.record("linear", x, w) { node in
+            node.save(x)
+            node.save(w)
+            return { ctx, g in
+                ctx.give(0, recordedProduct(g, ctx[1]))
+                ctx.give(1, recordedProduct(g.T, ctx[0]))
+            }
+        }
+        return out
+    }
+}

@@ -1,0 +1,92 @@
+#if canImport(Glibc)
+internal import Glibc
+#endif
+internal import CMartletKernels
+
+/// Stops the program on a programmer's mistake (shapes, dtypes, indices) with `[op] what happened (module path)`.
+///
+/// What the world can get wrong (files, configurations, memory) is thrown as ``MartletError`` instead.
+package func trap(_ op: String, _ message: String) -> Never {
+    var text = "[\(op)] \(message)"
+    let path = ModulePath.current
+    if !path.isEmpty { text += " (in \(path))" }
+    fatalError(text)
+}
+
+/// A mistake outside the program: a file, a configuration, a value a user typed. Says what was expected and what was found.
+public struct MartletError: Error, CustomStringConvertible, Sendable {
+    public enum Kind: Sendable, Equatable {
+        /// A file is missing, unreadable or could not be written.
+        case file
+        /// A file's content is damaged or of another format.
+        case format
+        /// A configuration or a value a user gave is not acceptable.
+        case configuration
+        /// Two things that must agree do not: a checkpoint and a model, a token file and a tokenizer.
+        case mismatch
+        /// Memory or disk ran out.
+        case resources
+    }
+
+    public let kind: Kind
+    public let message: String
+
+    public init(_ kind: Kind, _ message: String) {
+        self.kind = kind
+        self.message = message
+    }
+
+    public var description: String { message }
+}
+
+/// The path of the module whose `forward` is running on this thread ("layers.3.feedForward"), for error messages and
+/// profiles.
+public enum ModulePath {
+    final class Stack { var names: [String] = [] }
+
+    static var stack: Stack? {
+        guard let slot = mk_thread().pointee.slots.0 else { return nil }
+        return Unmanaged<Stack>.fromOpaque(slot).takeUnretainedValue()
+    }
+
+    /// The current path, empty outside any module.
+    public static var current: String {
+        guard let stack else { return "" }
+        return stack.names.filter { !$0.isEmpty }.joined(separator: ".")
+    }
+
+    /// Runs `body` with `name` appended to the path.
+    @inline(__always)
+    public static func with<R>(_ name: String, _ body: () throws -> R) rethrows -> R {
+        push(name)
+        defer { pop() }
+        return try body()
+    }
+
+    public static func push(_ name: String) {
+        if let stack {
+            stack.names.append(name)
+        } else {
+            let new = Stack()
+            new.names.append(name)
+            mk_thread().pointee.slots.0 = Unmanaged.passRetained(new).toOpaque()
+        }
+    }
+
+    public static func pop() {
+        // The stack object goes with its last name, so that a finished thread leaves nothing behind.
+        guard let stack else { return }
+        stack.names.removeLast()
+        if stack.names.isEmpty {
+            Unmanaged.passUnretained(stack).release()
+            mk_thread().pointee.slots.0 = nil
+        }
+    }
+}
+
+/// Describes operands for an error message: shapes, and the parameter's name when one is involved.
+package func describe(_ tensors: Tensor...) -> String {
+    let shapes = tensors.map { $0.dims.text }.joined(separator: " x ")
+    let names = tensors.compactMap(\.name)
+    return names.isEmpty ? shapes : shapes + " (" + names.joined(separator: ", ") + ")"
+}
