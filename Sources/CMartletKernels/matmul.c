@@ -5,10 +5,7 @@
 // register kernel of micro_kernels.h and sums over k in fixed blocks, so how tiles are cut and which thread gets them
 // changes no bit of the result.
 #include "include/mk_matmul.h"
-#include "mk_simd.h"
-
-#include <stdio.h>
-#include <stdlib.h>
+#include "mk_rows.h"
 
 enum { THIN_ROWS = 8 };
 
@@ -28,17 +25,12 @@ typedef struct {
     int32_t rows, columns; // the register tile
     int32_t bytes;         // of one element of the accumulation type
 } product_kernels;
-typedef struct {
-    product_kernels f32, f64;
-} matmul_table;
 
-#define MK_KERNELS "matmul_kernels.h"
+#define MK_REAL_KERNELS "matmul_kernels.h"
+#define MK_KERNELS "mk_each_real.h"
 #include "mk_each_isa.h"
-static const matmul_table *const matmul_tables[MK_ISA_COUNT] = MK_ISA_TABLES(matmul_table);
-
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static const product_kernels *const f32_kernels[MK_ISA_COUNT] = MK_ISA_TABLES(product_kernels_f32);
+static const product_kernels *const f64_kernels[MK_ISA_COUNT] = MK_ISA_TABLES(product_kernels_f64);
 
 typedef struct {
     product g;
@@ -47,19 +39,15 @@ typedef struct {
     char *out;
     int64_t a_batch, b_batch, out_batch; // bytes
     int64_t tiles_m, tiles_n, tiles, per_chunk;
-    size_t scratch_bytes;
+    int64_t scratch_bytes;
 } product_job;
 
 static void run_tiles(void *context, int64_t chunk) {
     const product_job *job = context;
     const product *g = &job->g;
-    void *scratch = mk_alloc(job->scratch_bytes);
-    if (!scratch) {
-        fprintf(stderr, "Martlet: out of memory (%zu bytes of scratch space for a matrix product)\n", job->scratch_bytes);
-        abort();
-    }
+    void *scratch = mk_scratch(job->scratch_bytes);
     const int64_t in_bytes = mk_size_of(g->in_dtype), out_bytes = mk_size_of(g->out_dtype);
-    const int64_t end = min64(job->tiles, (chunk + 1) * job->per_chunk);
+    const int64_t end = mk_min64(job->tiles, (chunk + 1) * job->per_chunk);
     for (int64_t tile = chunk * job->per_chunk; tile < end; tile++) {
         // Neighbouring tiles share their part of b.
         int64_t i = tile % job->tiles_m * g->tile_m, rest = tile / job->tiles_m;
@@ -67,9 +55,9 @@ static void run_tiles(void *context, int64_t chunk) {
         job->fn(g, job->a + batch * job->a_batch + i * g->a_row * in_bytes,
                 job->b + batch * job->b_batch + j * g->b_column * in_bytes,
                 job->out + batch * job->out_batch + (i * g->out_row + j * g->out_column) * out_bytes,
-                min64(g->tile_m, g->m - i), min64(g->tile_n, g->n - j), scratch);
+                mk_min64(g->tile_m, g->m - i), mk_min64(g->tile_n, g->n - j), scratch);
     }
-    mk_free(scratch, job->scratch_bytes);
+    mk_scratch_free(scratch, job->scratch_bytes);
 }
 
 static void swap64(int64_t *a, int64_t *b) {
@@ -134,47 +122,46 @@ static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_ten
     job.b_batch = b_batch * in_bytes;
     job.out_batch = out_batch * mk_size_of(g->out_dtype);
 
-    const matmul_table *table = MK_TABLE(matmul_tables);
-    const product_kernels *kernels = g->in_dtype == MK_F64 ? &table->f64 : &table->f32;
+    const product_kernels *kernels = MK_TABLE(g->in_dtype == MK_F64 ? f64_kernels : f32_kernels);
     const int64_t threads = mk_thread_count();
     int64_t elements;
     if (g->m <= THIN_ROWS && (g->b_column == 1 || g->b_row == 1)) {
         job.fn = kernels->thin;
         g->tile_m = g->m;
         // Long runs of b's rows for the prefetcher, but a share for every thread.
-        g->tile_n = min64(g->n, g->b_column == 1 ? 2048 : 256);
-        while (g->tile_n > 256 && ceil_div(g->n, g->tile_n) * batch < threads) g->tile_n /= 2;
+        g->tile_n = mk_min64(g->n, g->b_column == 1 ? 2048 : 256);
+        while (g->tile_n > 256 && mk_div_up(g->n, g->tile_n) * batch < threads) g->tile_n /= 2;
         elements = g->m * (g->k + 16) + g->m * g->tile_n + g->tile_n;
     } else {
         job.fn = kernels->tile;
         const int64_t rows = kernels->rows, columns = kernels->columns;
-        g->tile_k = min64(g->k, 256);
+        g->tile_k = mk_min64(g->k, 256);
         int64_t limit = 512 * 4 / kernels->bytes;
         g->tile_m = g->m, g->tile_n = g->n;
-        while (g->tile_m > limit) g->tile_m = ceil_div(g->m, ceil_div(g->m, g->tile_m) + 1);
-        while (g->tile_n > limit) g->tile_n = ceil_div(g->n, ceil_div(g->n, g->tile_n) + 1);
+        while (g->tile_m > limit) g->tile_m = mk_div_up(g->m, mk_div_up(g->m, g->tile_m) + 1);
+        while (g->tile_n > limit) g->tile_n = mk_div_up(g->n, mk_div_up(g->n, g->tile_n) + 1);
         // Enough tiles for every thread while they pay for the packing.
-        while (ceil_div(g->m, g->tile_m) * ceil_div(g->n, g->tile_n) * batch < 3 * threads
+        while (mk_div_up(g->m, g->tile_m) * mk_div_up(g->n, g->tile_n) * batch < 3 * threads
                && g->tile_m * g->tile_n >= 128 * 128 && g->tile_m * g->tile_n * g->k > (1 << 20)) {
-            if (g->tile_m >= g->tile_n) g->tile_m = ceil_div(g->tile_m, 2);
-            else g->tile_n = ceil_div(g->tile_n, 2);
+            if (g->tile_m >= g->tile_n) g->tile_m = mk_div_up(g->tile_m, 2);
+            else g->tile_n = mk_div_up(g->tile_n, 2);
         }
-        g->tile_m = min64(g->m, ceil_div(g->tile_m, rows) * rows);
-        g->tile_n = min64(g->n, ceil_div(g->tile_n, columns) * columns);
+        g->tile_m = mk_min64(g->m, mk_div_up(g->tile_m, rows) * rows);
+        g->tile_n = mk_min64(g->n, mk_div_up(g->tile_n, columns) * columns);
         g->direct = g->k > 0 && alpha == 1 && (beta == 0 || beta == 1) && g->out_column == 1
             && g->out_dtype == (kernels->bytes == 8 ? MK_F64 : MK_F32);
-        const int64_t m = ceil_div(g->tile_m, rows) * rows, n = ceil_div(g->tile_n, columns) * columns;
+        const int64_t m = mk_div_up(g->tile_m, rows) * rows, n = mk_div_up(g->tile_n, columns) * columns;
         elements = (m + n) * g->tile_k + 32 + (g->direct ? rows * columns : m * n) + n
-            + max64(rows, columns) * g->tile_k;
+            + mk_max64(rows, columns) * g->tile_k;
     }
-    job.scratch_bytes = (size_t)(elements * kernels->bytes);
-    job.tiles_m = ceil_div(g->m, g->tile_m);
-    job.tiles_n = ceil_div(g->n, g->tile_n);
+    job.scratch_bytes = elements * kernels->bytes;
+    job.tiles_m = mk_div_up(g->m, g->tile_m);
+    job.tiles_n = mk_div_up(g->n, g->tile_n);
     job.tiles = job.tiles_m * job.tiles_n * batch;
     // Small tiles are cheap: several to a chunk.
     const int64_t work = g->tile_m * g->tile_n * g->k;
-    job.per_chunk = work >= MK_GRAIN * 8 ? 1 : MK_GRAIN * 8 / max64(work, 1);
-    mk_parallel(ceil_div(job.tiles, job.per_chunk), run_tiles, &job);
+    job.per_chunk = work >= MK_GRAIN * 8 ? 1 : MK_GRAIN * 8 / mk_max64(work, 1);
+    mk_parallel(mk_div_up(job.tiles, job.per_chunk), run_tiles, &job);
 }
 
 // MARK: integers
@@ -217,7 +204,7 @@ static void integer_rows(void *context, int64_t begin, int64_t end) {
         const int64_t batch = r / m, i = r % m;
         const char *left = (const char *)a->data + (batch * a->strides[0] + i * a->strides[1]) * bytes;
         for (int64_t j0 = 0; j0 < n; j0 += STRIP) {
-            const int64_t columns = min64(STRIP, n - j0);
+            const int64_t columns = mk_min64(STRIP, n - j0);
             memset(sums, 0, sizeof sums);
             for (int64_t p = 0; p < k; p++) {
                 const uint64_t x = (uint64_t)load_integer(left + p * a->strides[2] * bytes, a->dtype);

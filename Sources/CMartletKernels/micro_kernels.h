@@ -1,23 +1,9 @@
-// Register-tiled products on packed or in-place blocks, for one floating type and one instruction set. Included inside
-// the kernels headers of the matrix product and of attention, once with MICRO_DOUBLE 0 and once with 1.
-//
-// REAL is the type, RFN(name) the name of its function, LANES the elements of a register, MR x NR the register tile.
-#undef REAL
-#undef RFN
-#undef LANES
-#if MICRO_DOUBLE
-#define REAL double
-#define RFN(name) MK_FN(name##_f64)
-#define LANES (MK_LANES / 2)
-#else
-#define REAL float
-#define RFN(name) MK_FN(name##_f32)
-#define LANES MK_LANES
-#endif
+// Register-tiled products on packed or in-place blocks, for the REAL and instruction set of the including file (see
+// mk_each_real.h). MR x NR is the register tile.
 
-// The accumulators (MR x 2 registers), two registers of b and one or two for a must fit the register file.
 #undef MR
 #undef NR
+// The accumulators (MR x 2 registers), two registers of b and one or two for a must fit the register file.
 #if MK_ISA_LEVEL >= 2
 #define MR 14
 #elif MK_ISA_LEVEL == 1
@@ -28,13 +14,6 @@
 #define MR 4
 #endif
 #define NR (2 * LANES)
-
-typedef REAL RFN(vec) __attribute__((ext_vector_type(LANES)));
-// The same at any address.
-typedef REAL RFN(vec_u) __attribute__((ext_vector_type(LANES), aligned(sizeof(REAL)), may_alias));
-
-MK_INLINE RFN(vec) RFN(load)(const REAL *p) { return *(const RFN(vec_u) *)p; }
-MK_INLINE void RFN(store)(REAL *p, RFN(vec) v) { *(RFN(vec_u) *)p = v; }
 
 // c[rows, vectors * LANES] (+)= a[rows, k] b[k, ...], element (i, p) of a at a[i * a_row + p * a_step]. With rows, vectors
 // and a_row known when this is inlined, everything stays in registers.
@@ -113,14 +92,14 @@ MK_INLINE void RFN(transpose_square)(REAL *out, int64_t out_row, const REAL *in,
 #pragma clang loop unroll(full)
         for (int i = 0; i < LANES / 2; i++) {
             RFN(vec) low = x[i], high = x[i + LANES / 2];
-#if MK_LANES == 16 && !MICRO_DOUBLE
+#if MK_LANES == 16 && !REAL_IS_DOUBLE
             y[2 * i] = __builtin_shufflevector(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
             y[2 * i + 1] =
                 __builtin_shufflevector(low, high, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-#elif (MK_LANES == 16 && MICRO_DOUBLE) || (MK_LANES == 8 && !MICRO_DOUBLE)
+#elif (MK_LANES == 16 && REAL_IS_DOUBLE) || (MK_LANES == 8 && !REAL_IS_DOUBLE)
             y[2 * i] = __builtin_shufflevector(low, high, 0, 8, 1, 9, 2, 10, 3, 11);
             y[2 * i + 1] = __builtin_shufflevector(low, high, 4, 12, 5, 13, 6, 14, 7, 15);
-#elif (MK_LANES == 8 && MICRO_DOUBLE) || (MK_LANES == 4 && !MICRO_DOUBLE)
+#elif (MK_LANES == 8 && REAL_IS_DOUBLE) || (MK_LANES == 4 && !REAL_IS_DOUBLE)
             y[2 * i] = __builtin_shufflevector(low, high, 0, 4, 1, 5);
             y[2 * i + 1] = __builtin_shufflevector(low, high, 2, 6, 3, 7);
 #else
@@ -151,41 +130,4 @@ MK_INLINE void RFN(transpose_strip)(REAL *out, int64_t out_row, int width, const
         }
     for (; p < k; p++)
         for (int i = 0; i < width; i++) out[p * out_row + i] = i < count ? in[i * in_row + p] : 0;
-}
-
-// Converts n contiguous elements of any floating dtype of at most REAL's precision.
-MK_INLINE void RFN(convert_in)(REAL *out, const void *in, int32_t dtype, int64_t n) {
-    if (dtype == (MICRO_DOUBLE ? MK_F64 : MK_F32)) {
-        memcpy(out, in, (size_t)n * sizeof(REAL));
-    } else if (dtype == MK_BF16) {
-        const uint16_t *h = in;
-        for (int64_t i = 0; i < n; i++) out[i] = (REAL)mk_bf16_to_f32(h[i]);
-    } else if (dtype == MK_F16) {
-        const uint16_t *h = in;
-        for (int64_t i = 0; i < n; i++) out[i] = (REAL)mk_f16_to_f32(h[i]);
-    } else if (dtype == MK_F32) {
-        const float *f = in;
-        for (int64_t i = 0; i < n; i++) out[i] = (REAL)f[i];
-    } else {
-        const double *d = in;
-        for (int64_t i = 0; i < n; i++) out[i] = (REAL)d[i];
-    }
-}
-
-MK_INLINE void RFN(convert_out)(void *out, int32_t dtype, const REAL *in, int64_t n) {
-    if (dtype == (MICRO_DOUBLE ? MK_F64 : MK_F32)) {
-        memcpy(out, in, (size_t)n * sizeof(REAL));
-    } else if (dtype == MK_BF16) {
-        uint16_t *h = out;
-        for (int64_t i = 0; i < n; i++) h[i] = mk_f32_to_bf16((float)in[i]);
-    } else if (dtype == MK_F16) {
-        uint16_t *h = out;
-        for (int64_t i = 0; i < n; i++) h[i] = mk_f32_to_f16((float)in[i]);
-    } else if (dtype == MK_F32) {
-        float *f = out;
-        for (int64_t i = 0; i < n; i++) f[i] = (float)in[i];
-    } else {
-        double *d = out;
-        for (int64_t i = 0; i < n; i++) d[i] = (double)in[i];
-    }
 }

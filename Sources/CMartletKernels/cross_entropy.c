@@ -1,0 +1,43 @@
+// Softmax cross-entropy with label smoothing, z-loss and the gradient of the logits in the same pass.
+#include "include/mk_nn.h"
+#include "mk_row_walk.h"
+
+typedef struct {
+    const mk_tensor *logits, *dlogits;
+    const int64_t *targets;
+    int64_t target_stride;
+    void *loss, *lse;
+    int64_t classes, ignore_index;
+    double smoothing, z_loss, logit_scale, row_scale;
+} entropy_job;
+
+typedef struct {
+    mk_range_fn rows;
+} entropy_table;
+
+#define MK_REAL_KERNELS "cross_entropy_kernels.h"
+#define MK_KERNELS "mk_each_real.h"
+#include "mk_each_isa.h"
+static const entropy_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES(entropy_table_f32);
+static const entropy_table *const f64_tables[MK_ISA_COUNT] = MK_ISA_TABLES(entropy_table_f64);
+
+void mk_cross_entropy(const mk_tensor *loss, const mk_tensor *lse, const mk_tensor *dlogits, const mk_tensor *logits,
+                      const mk_tensor *targets, int64_t ignore_index, double label_smoothing, double z_loss,
+                      double logit_scale, double row_scale) {
+    entropy_job job = {
+        .logits = logits,
+        .dlogits = dlogits,
+        .targets = targets->data,
+        .target_stride = targets->strides[0],
+        .loss = loss->data,
+        .lse = lse->data,
+        .classes = logits->shape[1],
+        .ignore_index = ignore_index,
+        .smoothing = label_smoothing,
+        .z_loss = z_loss,
+        .logit_scale = logit_scale,
+        .row_scale = row_scale,
+    };
+    const entropy_table *table = MK_TABLE(logits->dtype == MK_F64 ? f64_tables : f32_tables);
+    mk_parallel_range(logits->shape[0], mk_grain_of(job.classes), table->rows, &job);
+}

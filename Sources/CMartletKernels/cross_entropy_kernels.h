@@ -1,0 +1,60 @@
+// Rows of cross_entropy.c.
+
+// e = exp(scale * x - shift); returns its sum.
+static REAL RFN(entropy_exp)(REAL *restrict e, const REAL *restrict x, REAL scale, REAL shift, int64_t n) {
+    MK_REASSOCIATE
+    REAL sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const REAL y = RFN(exp_nonpositive)(x[i] * scale - shift);
+        e[i] = y;
+        sum += y;
+    }
+    return sum;
+}
+
+static REAL RFN(row_min)(const REAL *x, int64_t n) {
+    REAL least = (REAL)INFINITY;
+    for (int64_t i = 0; i < n; i++) least = x[i] < least ? x[i] : least;
+    return least;
+}
+
+static void RFN(entropy_rows)(void *context, int64_t begin, int64_t end) {
+    const entropy_job *job = context;
+    const mk_tensor *logits = job->logits, *dlogits = job->dlogits;
+    const int64_t n = job->classes, bytes = 2 * n * (int64_t)sizeof(REAL);
+    const int64_t in_bytes = mk_size_of(logits->dtype), out_bytes = dlogits ? mk_size_of(dlogits->dtype) : 0;
+    const REAL scale = (REAL)job->logit_scale, smoothing = (REAL)job->smoothing, z = (REAL)job->z_loss;
+    REAL *losses = job->loss, *lses = job->lse, *buffer = mk_scratch(bytes), *e = buffer + n;
+    for (int64_t r = begin; r < end; r++) {
+        const int64_t target = job->targets[r * job->target_stride];
+        void *out = dlogits ? (char *)dlogits->data + r * dlogits->strides[0] * out_bytes : NULL;
+        const REAL *x =
+            RFN(row_in)(buffer, (const char *)logits->data + r * logits->strides[0] * in_bytes, logits->dtype, n);
+        const REAL top = scale >= 0 ? scale * RFN(row_max)(x, n) : scale * RFN(row_min)(x, n);
+        const REAL sum = RFN(entropy_exp)(e, x, scale, top, n);
+        const REAL lse = top + RFN(log)(sum);
+        lses[r] = lse;
+        if (target == job->ignore_index) {
+            losses[r] = 0;
+            if (out) memset(out, 0, (size_t)(n * out_bytes));
+            continue;
+        }
+        // A target that is no class has no loss; NaN shows it where reading past the row would not.
+        const bool valid = target >= 0 && target < n;
+        REAL loss = valid ? lse - ((REAL)1 - smoothing) * scale * x[target] : (REAL)NAN;
+        if (smoothing != 0) loss -= smoothing * scale * (RFN(row_sum)(x, n) / (REAL)n);
+        losses[r] = loss + z * lse * lse;
+        if (!out) continue;
+        const REAL row_scale = (REAL)job->row_scale * scale;
+        const REAL factor = valid ? row_scale * ((REAL)1 + 2 * z * lse) / sum : (REAL)NAN;
+        const REAL base = row_scale * smoothing / (REAL)n;
+        REAL *d = RFN(row_target)(e, out, dlogits->dtype);
+        REAL_LOOP
+        for (int64_t i = 0; i < n; i++) d[i] = e[i] * factor - base;
+        if (valid) d[target] -= row_scale * ((REAL)1 - smoothing);
+        RFN(row_out)(out, dlogits->dtype, d, n);
+    }
+    mk_scratch_free(buffer, bytes);
+}
+
+static const entropy_table RFN(entropy_table) = {RFN(entropy_rows)};

@@ -1,0 +1,135 @@
+// Vectors, conversions and mathematics of REAL: see mk_each_real.h.
+#undef REAL
+#undef RFN
+#undef LANES
+#if REAL_IS_DOUBLE
+#define REAL double
+#define RFN(name) MK_FN(name##_f64)
+#define LANES (MK_LANES / 2)
+#else
+#define REAL float
+#define RFN(name) MK_FN(name##_f32)
+#define LANES MK_LANES
+#endif
+
+// REAL_LOOP before a loop: iterations are independent although pointers may be equal (each element is read before it is
+// written), so that in-place calls are vectorized too. Double precision calls the mathematical library, where clang would
+// only warn that it cannot.
+#undef REAL_DTYPE
+#undef REAL_LOOP
+#if REAL_IS_DOUBLE
+#define REAL_DTYPE MK_F64
+#define REAL_LOOP
+#else
+#define REAL_DTYPE MK_F32
+#define REAL_LOOP _Pragma("clang loop vectorize(assume_safety)")
+#endif
+
+typedef REAL RFN(vec) __attribute__((ext_vector_type(LANES)));
+// The same at any address.
+typedef REAL RFN(vec_u) __attribute__((ext_vector_type(LANES), aligned(sizeof(REAL)), may_alias));
+
+MK_INLINE RFN(vec) RFN(load)(const REAL *p) { return *(const RFN(vec_u) *)p; }
+MK_INLINE void RFN(store)(REAL *p, RFN(vec) v) { *(RFN(vec_u) *)p = v; }
+MK_INLINE REAL RFN(add_lanes)(RFN(vec) v) {
+    REAL sum = 0;
+    for (int i = 0; i < LANES; i++) sum += v[i];
+    return sum;
+}
+// NaN in the data may be skipped.
+MK_INLINE REAL RFN(row_max)(const REAL *x, int64_t n) {
+    REAL best = -(REAL)INFINITY;
+    int64_t i = 0;
+    if (n >= LANES) {
+        RFN(vec) m[4];
+        for (int j = 0; j < 4; j++) m[j] = RFN(load)(x);
+        for (; i + 4 * LANES <= n; i += 4 * LANES)
+            for (int j = 0; j < 4; j++) m[j] = __builtin_elementwise_max(m[j], RFN(load)(x + i + j * LANES));
+        for (; i + LANES <= n; i += LANES) m[0] = __builtin_elementwise_max(m[0], RFN(load)(x + i));
+        m[0] = __builtin_elementwise_max(__builtin_elementwise_max(m[0], m[1]), __builtin_elementwise_max(m[2], m[3]));
+        best = __builtin_reduce_max(m[0]);
+    }
+    for (; i < n; i++) best = x[i] > best ? x[i] : best;
+    return best;
+}
+
+// Converts n contiguous elements of any floating dtype of at most REAL's precision.
+MK_INLINE void RFN(convert_in)(REAL *out, const void *in, int32_t dtype, int64_t n) {
+    if (dtype == (REAL_DTYPE)) {
+        memcpy(out, in, (size_t)n * sizeof(REAL));
+    } else if (dtype == MK_BF16) {
+        const uint16_t *h = in;
+        for (int64_t i = 0; i < n; i++) out[i] = (REAL)mk_bf16_to_f32(h[i]);
+    } else if (dtype == MK_F16) {
+        const uint16_t *h = in;
+        for (int64_t i = 0; i < n; i++) out[i] = (REAL)mk_f16_to_f32(h[i]);
+    } else if (dtype == MK_F32) {
+        const float *f = in;
+        for (int64_t i = 0; i < n; i++) out[i] = (REAL)f[i];
+    } else {
+        const double *d = in;
+        for (int64_t i = 0; i < n; i++) out[i] = (REAL)d[i];
+    }
+}
+
+MK_INLINE void RFN(convert_out)(void *out, int32_t dtype, const REAL *in, int64_t n) {
+    if (dtype == (REAL_DTYPE)) {
+        memcpy(out, in, (size_t)n * sizeof(REAL));
+    } else if (dtype == MK_BF16) {
+        uint16_t *h = out;
+        for (int64_t i = 0; i < n; i++) h[i] = mk_f32_to_bf16((float)in[i]);
+    } else if (dtype == MK_F16) {
+        uint16_t *h = out;
+        for (int64_t i = 0; i < n; i++) h[i] = mk_f32_to_f16((float)in[i]);
+    } else if (dtype == MK_F32) {
+        float *f = out;
+        for (int64_t i = 0; i < n; i++) f[i] = (float)in[i];
+    } else {
+        double *d = out;
+        for (int64_t i = 0; i < n; i++) d[i] = (double)in[i];
+    }
+}
+
+// The row itself where it is REAL already, else converted into `buffer`.
+MK_INLINE const REAL *RFN(row_in)(REAL *buffer, const void *in, int32_t dtype, int64_t n) {
+    if (dtype == REAL_DTYPE) return in;
+    RFN(convert_in)(buffer, in, dtype, n);
+    return buffer;
+}
+// Where to compute a row that row_out then stores: the row itself where it is REAL.
+MK_INLINE REAL *RFN(row_target)(REAL *buffer, void *out, int32_t dtype) { return dtype == REAL_DTYPE ? (REAL *)out : buffer; }
+MK_INLINE void RFN(row_out)(void *out, int32_t dtype, const REAL *row, int64_t n) {
+    if (row != out) RFN(convert_out)(out, dtype, row, n);
+}
+
+#if REAL_IS_DOUBLE
+MK_INLINE double RFN(exp)(double x) { return exp(x); }
+MK_INLINE double RFN(exp_nonpositive)(double x) { return exp(x); }
+MK_INLINE double RFN(log)(double x) { return log(x); }
+MK_INLINE double RFN(erf)(double x) { return erf(x); }
+MK_INLINE double RFN(sigmoid)(double x) {
+    double e = exp(-fabs(x));
+    return (x < 0 ? e : 1.0) / (1.0 + e);
+}
+MK_INLINE double RFN(sqrt)(double x) { return sqrt(x); }
+#else
+MK_INLINE float RFN(exp)(float x) { return mk_expf(x); }
+MK_INLINE float RFN(exp_nonpositive)(float x) { return mk_expf_nonpositive(x); }
+MK_INLINE float RFN(log)(float x) { return mk_logf(x); }
+MK_INLINE float RFN(erf)(float x) { return mk_erff(x); }
+MK_INLINE float RFN(sigmoid)(float x) { return mk_sigmoidf(x); }
+MK_INLINE float RFN(sqrt)(float x) { return sqrtf(x); }
+#endif
+
+MK_INLINE REAL RFN(row_sum)(const REAL *a, int64_t n) {
+    MK_REASSOCIATE
+    REAL sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += a[i];
+    return sum;
+}
+MK_INLINE REAL RFN(row_dot)(const REAL *a, const REAL *b, int64_t n) {
+    MK_REASSOCIATE
+    REAL sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += a[i] * b[i];
+    return sum;
+}
