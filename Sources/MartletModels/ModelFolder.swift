@@ -1,0 +1,150 @@
+// A model on disk: a folder with
+//
+//     config.json          architecture, configuration, tokenizer
+//     model.safetensors    weights by parameter name
+//     tokenizer.model      the SentencePiece model (absent for the byte tokenizer)
+#if canImport(FoundationEssentials)
+internal import FoundationEssentials
+#else
+internal import Foundation
+#endif
+public import Martlet
+public import MartletData
+public import MartletNN
+
+/// Reads and writes model folders.
+public enum ModelFolder {
+    /// config.json.
+    public struct Configuration: Codable, Sendable, Equatable {
+        public var architecture: String
+        public var model: PaLMConfiguration
+        public var tokenizer: TokenizerReference?
+
+        public init(model: PaLMConfiguration, tokenizer: TokenizerReference?) {
+            architecture = "palm"
+            self.model = model
+            self.tokenizer = tokenizer
+        }
+    }
+
+    /// What config.json says of the tokenizer.
+    public struct TokenizerReference: Codable, Sendable, Equatable {
+        /// "sentencepiece" or "bytes".
+        public var kind: String
+        public var fingerprint: String
+    }
+
+    /// A model with what is needed to use it.
+    public struct Contents {
+        public let model: PaLM
+        public let configuration: PaLMConfiguration
+        /// nil when the folder has none.
+        public let tokenizer: (any Tokenizer)?
+    }
+
+    static let configurationName = "config.json"
+    public static let weightsName = "model.safetensors"
+    static let tokenizerName = "tokenizer.model"
+
+    /// Writes the configuration and the tokenizer into an existing folder.
+    public static func writeConfiguration(
+        _ configuration: PaLMConfiguration, tokenizer: (any Tokenizer)?, to folder: String
+    ) throws {
+        var reference: TokenizerReference?
+        if let tokenizer {
+            if let sentencePiece = tokenizer as? SentencePieceTokenizer {
+                try sentencePiece.save(to: folder + "/" + tokenizerName)
+                reference = TokenizerReference(
+                    kind: "sentencepiece", fingerprint: tokenizer.fingerprint.description)
+            } else {
+                reference = TokenizerReference(kind: "bytes", fingerprint: tokenizer.fingerprint.description)
+            }
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        let data = try encoder.encode(Configuration(model: configuration, tokenizer: reference))
+        let path = folder + "/" + configurationName
+        do { try data.write(to: URL(filePath: path)) } catch {
+            throw MartletError(.file, "\(path) could not be written: \(error)")
+        }
+    }
+
+    /// Writes a whole model.
+    public static func save(_ model: PaLM, tokenizer: (any Tokenizer)?, to folder: String) throws {
+        do { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) } catch {
+            throw MartletError(.file, "the folder \(folder) could not be made: \(error)")
+        }
+        try writeConfiguration(model.configuration, tokenizer: tokenizer, to: folder)
+        try model.save(to: folder + "/" + weightsName, metadata: ["format": "pt"])
+    }
+
+    /// The configuration of the model in `folder`.
+    public static func configuration(_ folder: String) throws -> Configuration {
+        let path = folder + "/" + configurationName
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw MartletError(
+                .file, "\(folder) holds no model: expected the file \(configurationName) there, it is missing or unreadable")
+        }
+        struct Head: Decodable { var architecture: String? }
+        let decoder = JSONDecoder()
+        let head: Head
+        do { head = try decoder.decode(Head.self, from: data) } catch {
+            throw MartletError(.format, "\(path) is not a JSON object: \(error)")
+        }
+        guard head.architecture == "palm" else {
+            throw MartletError(
+                .mismatch,
+                "\(path) describes a model of architecture \(head.architecture.map { "'\($0)'" } ?? "(none given)"); expected 'palm'")
+        }
+        let configuration: Configuration
+        do { configuration = try decoder.decode(Configuration.self, from: data) } catch {
+            throw MartletError(.format, "\(path) is not a usable configuration: \(describe(error))")
+        }
+        do { try configuration.model.validate() } catch {
+            throw MartletError(.configuration, "\(path): \(error)")
+        }
+        return configuration
+    }
+
+    private static func describe(_ error: any Error) -> String {
+        func path(_ context: DecodingError.Context) -> String { context.codingPath.map(\.stringValue).joined(separator: ".") }
+        switch error as? DecodingError {
+        case .keyNotFound(let key, let context):
+            let prefix = path(context)
+            return "the key '\(prefix.isEmpty ? "" : prefix + ".")\(key.stringValue)' is missing"
+        case .typeMismatch(let type, let context): return "'\(path(context))' is not of type \(type)"
+        case .valueNotFound(let type, let context): return "'\(path(context))' is null, expected \(type)"
+        case .dataCorrupted(let context): return "'\(path(context))': \(context.debugDescription)"
+        default: return "\(error)"
+        }
+    }
+
+    /// The tokenizer of the model in `folder`, checked against what the model was made with.
+    public static func tokenizer(_ folder: String, _ reference: TokenizerReference) throws -> any Tokenizer {
+        let tokenizer: any Tokenizer =
+            reference.kind == "bytes" ? ByteTokenizer() : try SentencePieceTokenizer(path: folder + "/" + tokenizerName)
+        if tokenizer.fingerprint.description != reference.fingerprint {
+            throw MartletError(
+                .mismatch,
+                "the tokenizer in \(folder) is not the model's: expected fingerprint \(reference.fingerprint.prefix(12)), found "
+                    + tokenizer.fingerprint.short)
+        }
+        return tokenizer
+    }
+
+    /// Loads the model in `folder`.
+    ///
+    /// - Parameter dtype: converts the weights; as stored unless given.
+    public static func load(_ folder: String, dtype: DType? = nil) throws -> Contents {
+        let configuration = try configuration(folder)
+        let file = try SafeTensorsFile(folder + "/" + weightsName)
+        let stored = file.entry("embedding.weight")?.dtype ?? .float32
+        // The weights are replaced right away: zeros would do, but a model is always made whole.
+        let model = PaLM(configuration.model, dtype: stored, generator: Generator(seed: 0))
+        _ = try model.load(file.names.map { ($0, try file.tensor($0)) }, strict: true)
+        if let dtype, dtype != stored { model.to(dtype) }
+        let tokenizer = try configuration.tokenizer.map { try self.tokenizer(folder, $0) }
+        model.documentEnd = tokenizer.map { Int($0.eodID) }
+        return Contents(model: model, configuration: configuration.model, tokenizer: tokenizer)
+    }
+}

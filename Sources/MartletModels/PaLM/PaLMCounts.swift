@@ -1,0 +1,63 @@
+/// What a PaLM of a configuration costs, by arithmetic: nothing is allocated.
+extension PaLMConfiguration {
+    /// A row of the parameter table.
+    public struct ParameterGroup: Sendable, Equatable {
+        /// The tensor's name, with `*` for the block's number.
+        public let name: String
+        public let shape: [Int]
+        /// How many tensors of this kind there are.
+        public let count: Int
+        /// Numbers in all of them together.
+        public var parameters: Int { shape.reduce(count, *) }
+    }
+
+    /// Every parameter tensor of the model.
+    public var parameterTable: [ParameterGroup] {
+        let attention = heads * headDim
+        var table = [
+            ParameterGroup(name: "embedding.weight", shape: [vocabularySize, width], count: 1),
+            ParameterGroup(name: "layers.*.norm.weight", shape: [width], count: layers),
+            ParameterGroup(name: "layers.*.attention.query.weight", shape: [attention, width], count: layers),
+            ParameterGroup(name: "layers.*.attention.key.weight", shape: [headDim, width], count: layers),
+            ParameterGroup(name: "layers.*.attention.value.weight", shape: [headDim, width], count: layers),
+            ParameterGroup(name: "layers.*.attention.output.weight", shape: [width, attention], count: layers),
+        ]
+        if qkNorm {
+            table.append(ParameterGroup(name: "layers.*.attention.queryNorm.weight", shape: [headDim], count: layers))
+            table.append(ParameterGroup(name: "layers.*.attention.keyNorm.weight", shape: [headDim], count: layers))
+        }
+        table += [
+            ParameterGroup(name: "layers.*.feedForward.gate.weight", shape: [feedForward, width], count: layers),
+            ParameterGroup(name: "layers.*.feedForward.up.weight", shape: [feedForward, width], count: layers),
+            ParameterGroup(name: "layers.*.feedForward.down.weight", shape: [width, feedForward], count: layers),
+            ParameterGroup(name: "norm.weight", shape: [width], count: 1),
+        ]
+        if !tieEmbeddings {
+            table.append(ParameterGroup(name: "head.weight", shape: [vocabularySize, width], count: 1))
+        }
+        return table
+    }
+
+    /// N: all parameters.
+    public var parameterCount: Int { parameterTable.reduce(0) { $0 + $1.parameters } }
+
+    /// All parameters but the scales of normalisations: the paper counts 540.35 billion so.
+    public var parameterCountWithoutNorms: Int {
+        parameterTable.filter { !$0.name.lowercased().contains("norm") }.reduce(0) { $0 + $1.parameters }
+    }
+
+    /// Floating-point operations to train on one token: 6 N + 12 L H Q T (PaLM, appendix B), forward and backward; attention
+    /// is counted in full, not halved for the causal mask.
+    public func trainingFLOPsPerToken(sequenceLength: Int) -> Double {
+        6 * Double(parameterCountWithoutNorms)
+            + 12 * Double(layers) * Double(heads) * Double(headDim) * Double(sequenceLength)
+    }
+
+    /// Floating-point operations of a forward pass for one token: a third of training's.
+    public func forwardFLOPsPerToken(sequenceLength: Int) -> Double {
+        trainingFLOPsPerToken(sequenceLength: sequenceLength) / 3
+    }
+
+    /// Bytes that one token adds to the cache of keys and values: one head of each a block.
+    public func keyValueBytesPerToken(elementSize: Int = 2) -> Int { 2 * headDim * layers * elementSize }
+}
