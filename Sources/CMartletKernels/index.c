@@ -1,0 +1,430 @@
+// Gather, scatter and their relatives that take a list of rows. See include/mk_index.h.
+//
+// One engine reads (gather, index_select) and one writes (scatter, and the row operations where rows are not contiguous);
+// a list of rows is an index with zero strides in every other dimension. Contiguous rows have engines of their own.
+#include "include/mk_elementwise.h"
+#include "include/mk_index.h"
+#include "mk_rows.h"
+#include "scatter.h"
+
+// MARK: checking
+
+typedef struct check_job {
+    mk_walk walk;
+    int64_t size;
+    int64_t first_bad;
+} check_job;
+
+static void check_range(void *context, int64_t begin, int64_t end) {
+    check_job *job = context;
+    mk_runs runs;
+    mk_runs_begin(&runs, &job->walk, begin, end);
+    int64_t position = begin, size = job->size;
+    while (mk_runs_next(&runs)) {
+        int64_t stride = job->walk.strides[0][0];
+        const char *at = runs.at[0];
+        uint64_t bad = 0;
+        for (int64_t i = 0; i < runs.length; i++) {
+            int64_t k = *(const int64_t *)(at + i * stride);
+            bad |= (uint64_t)(k >= size) | (uint64_t)(k < -size);
+        }
+        if (bad) {
+            int64_t i = 0;
+            for (;; i++) {
+                int64_t k = *(const int64_t *)(at + i * stride);
+                if (k >= size || k < -size) break;
+            }
+            int64_t found = position + i;
+            int64_t seen = __atomic_load_n(&job->first_bad, __ATOMIC_RELAXED);
+            while (seen < 0 || found < seen) {
+                if (__atomic_compare_exchange_n(&job->first_bad, &seen, found, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+                    break;
+            }
+            return;
+        }
+        position += runs.length;
+    }
+}
+
+// The row-major position of the first index outside -size..<size, or -1.
+static int64_t first_out_of_range(const mk_tensor *index, int64_t size) {
+    check_job job = {.size = size, .first_bad = -1};
+    const mk_tensor *operands[] = {index};
+    mk_walk_init(&job.walk, 1, operands, false);
+    mk_parallel_range(job.walk.count, MK_GRAIN, check_range, &job);
+    return job.first_bad;
+}
+
+// MARK: reading
+
+typedef struct gather_job {
+    mk_walk walk; // out, in (stride 0 along dim), index
+    int64_t size; // of in along dim
+    int64_t step; // bytes from one index to the next
+    int64_t element;
+} gather_job;
+
+#define MK_GATHER_RUN(T)                                                                                                   \
+    for (int64_t i = 0; i < n; i++) {                                                                                      \
+        int64_t k = *(const int64_t *)(index + i * index_stride);                                                          \
+        k += k < 0 ? size : 0;                                                                                             \
+        *(T *)(out + i * out_stride) = *(const T *)(in + i * in_stride + k * step);                                        \
+    }                                                                                                                      \
+    break;
+
+#define MK_COPY_RUN(T)                                                                                                     \
+    for (int64_t i = 0; i < n; i++) *(T *)(out + i * out_stride) = *(const T *)(in + i * in_stride);                       \
+    break;
+
+static void copy_run(char *out, int64_t out_stride, const char *in, int64_t in_stride, int64_t n, int64_t element) {
+    if (out_stride == element && in_stride == element) {
+        memcpy(out, in, (size_t)(n * element));
+        return;
+    }
+    switch (element) {
+        case 8: MK_COPY_RUN(uint64_t)
+        case 4: MK_COPY_RUN(uint32_t)
+        case 2: MK_COPY_RUN(uint16_t)
+        default: MK_COPY_RUN(uint8_t)
+    }
+}
+
+static void gather_range(void *context, int64_t begin, int64_t end) {
+    const gather_job *job = context;
+    int64_t size = job->size, step = job->step;
+    int64_t out_stride = job->walk.strides[0][0], in_stride = job->walk.strides[0][1],
+            index_stride = job->walk.strides[0][2];
+    mk_runs runs;
+    mk_runs_begin(&runs, &job->walk, begin, end);
+    while (mk_runs_next(&runs)) {
+        char *out = runs.at[0];
+        const char *in = runs.at[1], *index = runs.at[2];
+        int64_t n = runs.length;
+        if (index_stride == 0) {
+            int64_t k = *(const int64_t *)index;
+            copy_run(out, out_stride, in + (k + (k < 0 ? size : 0)) * step, in_stride, n, job->element);
+            continue;
+        }
+        switch (job->element) {
+            case 8: MK_GATHER_RUN(uint64_t)
+            case 4: MK_GATHER_RUN(uint32_t)
+            case 2: MK_GATHER_RUN(uint16_t)
+            default: MK_GATHER_RUN(uint8_t)
+        }
+    }
+}
+
+// `index` has out's shape.
+static void gather(const mk_tensor *out, const mk_tensor *in, const mk_tensor *index, int32_t dim) {
+    mk_tensor source = *in;
+    memcpy(source.shape, out->shape, sizeof source.shape);
+    source.strides[dim] = 0;
+    gather_job job = {.size = in->shape[dim], .step = mk_byte_stride(in, dim), .element = mk_size_of(in->dtype)};
+    const mk_tensor *operands[] = {out, &source, index};
+    mk_walk_init(&job.walk, 3, operands, true);
+    mk_parallel_range(job.walk.count, MK_GRAIN, gather_range, &job);
+}
+
+// A rank-1 index as one of `like`'s shape that changes along dim only.
+static mk_tensor spread_index(const mk_tensor *index, const mk_tensor *like, int32_t dim) {
+    mk_tensor spread = *like;
+    spread.data = index->data;
+    spread.dtype = MK_I64;
+    memset(spread.strides, 0, sizeof spread.strides);
+    spread.strides[dim] = index->strides[0];
+    return spread;
+}
+
+int64_t mk_gather(const mk_tensor *out, const mk_tensor *in, const mk_tensor *index, int32_t dim) {
+    int64_t bad = first_out_of_range(index, in->shape[dim]);
+    if (bad < 0) gather(out, in, index, dim);
+    return bad;
+}
+
+int64_t mk_index_select(const mk_tensor *out, const mk_tensor *in, const mk_tensor *index, int32_t dim) {
+    int64_t bad = first_out_of_range(index, in->shape[dim]);
+    if (bad >= 0) return bad;
+    mk_tensor spread = spread_index(index, out, dim);
+    gather(out, in, &spread, dim);
+    return -1;
+}
+
+// MARK: writing
+
+typedef struct scatter_job {
+    mk_walk lines;  // out, index, src, each with dim taken out
+    int64_t length; // of a line
+    int64_t out_step, index_step, src_step;
+    int64_t size; // of out along dim
+    int64_t grain, parts;
+    bool along_lines; // the inner loop runs along dim, not across lines
+    mk_scatter_fn fn;
+    double alpha;
+    int64_t integer_alpha;
+} scatter_job;
+
+// Lines share no target, and a line's targets are met in order of position by whoever owns them. Chunk c has lines
+// (c / parts) and, of each, the targets in the (c % parts)-th part of out's dimension.
+static void scatter_chunk(void *context, int64_t chunk) {
+    const scatter_job *job = context;
+    int64_t begin = chunk / job->parts * job->grain;
+    int64_t end = mk_min64(begin + job->grain, job->lines.count);
+    int64_t part = chunk % job->parts;
+    mk_scatter_run run = {
+        .size = job->size,
+        .step = job->out_step,
+        .low = job->size * part / job->parts,
+        .high = job->size * (part + 1) / job->parts,
+        .alpha = job->alpha,
+        .integer_alpha = job->integer_alpha,
+    };
+    mk_runs runs;
+    if (job->along_lines) {
+        run.n = job->length;
+        run.out_stride = 0;
+        run.index_stride = job->index_step;
+        run.src_stride = job->src_step;
+        mk_runs_begin(&runs, &job->lines, begin, end);
+        while (mk_runs_next(&runs)) {
+            for (int64_t i = 0; i < runs.length; i++) {
+                run.out = runs.at[0] + i * job->lines.strides[0][0];
+                run.index = runs.at[1] + i * job->lines.strides[0][1];
+                run.src = runs.at[2] + i * job->lines.strides[0][2];
+                job->fn(&run);
+            }
+        }
+        return;
+    }
+    run.out_stride = job->lines.strides[0][0];
+    run.index_stride = job->lines.strides[0][1];
+    run.src_stride = job->lines.strides[0][2];
+    for (int64_t j = 0; j < job->length; j++) {
+        mk_runs_begin(&runs, &job->lines, begin, end);
+        while (mk_runs_next(&runs)) {
+            run.n = runs.length;
+            run.out = runs.at[0];
+            run.index = runs.at[1] + j * job->index_step;
+            run.src = runs.at[2] + j * job->src_step;
+            job->fn(&run);
+        }
+    }
+}
+
+static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
+
+static void scatter(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor *index, const mk_tensor *src, int32_t dim,
+                    double alpha) {
+    mk_tensor converted = *src;
+    int64_t converted_bytes = 0;
+    int32_t compute = out->dtype == MK_F64 ? MK_F64 : MK_F32;
+    if (src->dtype != out->dtype && src->dtype != compute) {
+        // Rare: an index_add from another dtype into rows that are not contiguous.
+        converted.dtype = compute;
+        int64_t stride = 1;
+        for (int32_t d = src->rank - 1; d >= 0; d--) {
+            converted.strides[d] = stride;
+            stride *= src->shape[d];
+        }
+        converted_bytes = stride * mk_size_of(compute);
+        converted.data = mk_scratch(converted_bytes);
+        mk_copy(&converted, src);
+    }
+    src = &converted;
+
+    scatter_job job = {
+        .length = index->shape[dim],
+        .out_step = mk_byte_stride(out, dim),
+        .index_step = mk_byte_stride(index, dim),
+        .src_step = mk_byte_stride(src, dim),
+        .size = out->shape[dim],
+        .fn = mk_scatter_kernel(mode, out->dtype, src->dtype),
+        .alpha = alpha,
+        .integer_alpha = (int64_t)alpha,
+    };
+    // Elsewhere index may be smaller than out.
+    mk_tensor target = *out;
+    memcpy(target.shape, index->shape, sizeof target.shape);
+    mk_tensor a = mk_without(&target, dim), b = mk_without(index, dim), c = mk_without(src, dim);
+    const mk_tensor *operands[] = {&a, &b, &c};
+    mk_walk_init(&job.lines, 3, operands, true);
+    if (job.lines.count > 0 && job.length > 0) {
+        const int64_t *across = job.lines.strides[0];
+        int64_t step = magnitude(job.src_step) + magnitude(job.index_step) + magnitude(job.out_step);
+        job.along_lines = job.lines.shape[0] == 1 ||
+                          step < magnitude(across[0]) + magnitude(across[1]) + magnitude(across[2]);
+        // Neither lines nor parts decide any result, so they may follow the number of threads.
+        int64_t threads = mk_thread_count(), lines = job.lines.count;
+        job.grain = job.along_lines ? mk_grain_of(job.length) : mk_max64(16, mk_div_up(lines, threads));
+        if (lines * job.length <= MK_GRAIN) job.grain = lines;
+        int64_t groups = mk_div_up(lines, job.grain);
+        job.parts = groups >= threads || lines * job.length <= 2 * MK_GRAIN
+                        ? 1
+                        : mk_min64(mk_div_up(threads, groups), mk_max64(job.size, 1));
+        mk_parallel(groups * job.parts, scatter_chunk, &job);
+    }
+    if (converted_bytes) mk_scratch_free(converted.data, converted_bytes);
+}
+
+int64_t mk_scatter(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor *index, const mk_tensor *src, int32_t dim) {
+    int64_t bad = first_out_of_range(index, out->shape[dim]);
+    if (bad < 0) scatter(mode, out, index, src, dim, 1.0);
+    return bad;
+}
+
+// MARK: writing contiguous rows
+
+// Columns of one unit of work. Groups differ in length, so rows are cut small enough to share a long group out.
+#define ROW_TILE 256
+
+typedef struct rows_job {
+    mk_walk rows;            // out, src with dim taken out; contiguous along dimension 0
+    const uint64_t *sorted;  // target << 32 | position, ascending
+    const int64_t *groups;   // where in `sorted` each target begins, and the end
+    int64_t tiles;           // per row
+    int64_t units_per_group; // tiles of all the rows of one target
+    int64_t out_step, src_step;
+    int32_t out_dtype, src_dtype;
+    double alpha;
+    int64_t integer_alpha;
+    bool copy; // else add
+} rows_job;
+
+#define MK_ADD_ROW(T)                                                                                                      \
+    for (int64_t i = 0; i < n; i++) ((T *)out)[i] = (T)((uint64_t)((T *)out)[i] + scale * (uint64_t)((const T *)src)[i]);  \
+    break;
+
+static void add_integer_row(char *out, const char *src, int32_t dtype, int64_t alpha, int64_t n) {
+    uint64_t scale = (uint64_t)alpha;
+    switch (dtype) {
+        case MK_I64: MK_ADD_ROW(int64_t)
+        case MK_I32: MK_ADD_ROW(int32_t)
+        case MK_I16: MK_ADD_ROW(int16_t)
+        case MK_I8: MK_ADD_ROW(int8_t)
+        case MK_U8: MK_ADD_ROW(uint8_t)
+        default:
+            for (int64_t i = 0; i < n; i++) out[i] = (char)(out[i] | (alpha != 0 && src[i]));
+    }
+}
+
+static void rows_range(void *context, int64_t begin, int64_t end) {
+    const rows_job *job = context;
+    int64_t width = job->rows.shape[0], out_size = mk_size_of(job->out_dtype), src_size = mk_size_of(job->src_dtype);
+    for (int64_t unit = begin; unit < end; unit++) {
+        int64_t group = unit / job->units_per_group, rest = unit % job->units_per_group;
+        int64_t column = rest % job->tiles * ROW_TILE;
+        mk_cursor cursor;
+        mk_cursor_seek(&job->rows, &cursor, rest / job->tiles);
+        int64_t n = mk_min64(ROW_TILE, width - column);
+        const uint64_t *entry = job->sorted + job->groups[group], *last = job->sorted + job->groups[group + 1];
+        char *out = cursor.at[0] + column * out_size + (int64_t)(*entry >> 32) * job->out_step;
+        const char *src = cursor.at[1] + column * src_size;
+        if (job->copy) {
+            memcpy(out, src + (int64_t)(uint32_t)last[-1] * job->src_step, (size_t)(n * out_size));
+            continue;
+        }
+        double doubles[ROW_TILE];
+        float floats[ROW_TILE];
+        switch (job->out_dtype) {
+            case MK_F64: {
+                double *acc = (double *)(void *)out;
+                for (; entry < last; entry++)
+                    mk_block_axpy_f64(acc, src + (int64_t)(uint32_t)*entry * job->src_step, job->src_dtype, job->alpha, n);
+                break;
+            }
+            case MK_F32:
+            case MK_F16:
+            case MK_BF16: {
+                if (job->src_dtype == MK_F64) {
+                    mk_block_f64(doubles, out, job->out_dtype, out_size, n);
+                    for (; entry < last; entry++)
+                        mk_block_axpy_f64(doubles, src + (int64_t)(uint32_t)*entry * job->src_step, MK_F64, job->alpha, n);
+                    mk_unblock_f64(out, job->out_dtype, out_size, doubles, n);
+                    break;
+                }
+                float *acc = job->out_dtype == MK_F32 ? (float *)(void *)out : floats;
+                if (acc == floats) mk_floats_from(floats, out, job->out_dtype, n);
+                for (; entry < last; entry++)
+                    mk_block_axpy_f32(acc, src + (int64_t)(uint32_t)*entry * job->src_step, job->src_dtype,
+                                      (float)job->alpha, n);
+                if (acc == floats) mk_floats_to(out, job->out_dtype, floats, n);
+                break;
+            }
+            default:
+                for (; entry < last; entry++)
+                    add_integer_row(out, src + (int64_t)(uint32_t)*entry * job->src_step, job->out_dtype,
+                                    job->integer_alpha, n);
+        }
+    }
+}
+
+// Adds or copies rows where they are contiguous in both and wide enough for this to pay; false where they are not.
+static bool write_rows(const mk_tensor *out, const mk_tensor *index, const mk_tensor *src, int32_t dim, double alpha,
+                       bool copy) {
+    int64_t n = index->shape[0], size = out->shape[dim];
+    if (n >= INT64_C(1) << 32 || size >= INT64_C(1) << 32) return false;
+    rows_job job = {
+        .out_step = mk_byte_stride(out, dim),
+        .src_step = mk_byte_stride(src, dim),
+        .out_dtype = out->dtype,
+        .src_dtype = src->dtype,
+        .alpha = alpha,
+        .integer_alpha = (int64_t)alpha,
+        .copy = copy,
+    };
+    mk_tensor a = mk_without(out, dim), b = mk_without(src, dim);
+    const mk_tensor *operands[] = {&a, &b};
+    mk_walk_init(&job.rows, 2, operands, true);
+    if (n == 0 || job.rows.count == 0) return true;
+    if (job.rows.shape[0] < 16 || job.rows.strides[0][0] != mk_size_of(out->dtype) ||
+        job.rows.strides[0][1] != mk_size_of(src->dtype))
+        return false;
+
+    // Grouped by target, in order of position within a group.
+    int64_t bytes = (3 * n + 1) * 8;
+    uint64_t *sorted = mk_scratch(bytes);
+    int64_t *groups = (int64_t *)sorted + 2 * n;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t k = ((const int64_t *)index->data)[i * index->strides[0]];
+        k += k < 0 ? size : 0;
+        sorted[i] = (uint64_t)k << 32 | (uint64_t)i;
+    }
+    mk_sort_packed(sorted, sorted + n, n, 64 - __builtin_clzll((uint64_t)size), true);
+    int64_t count = 0, longest = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (i > 0 && sorted[i] >> 32 == sorted[i - 1] >> 32) continue;
+        if (count > 0) longest = mk_max64(longest, i - groups[count - 1]);
+        groups[count++] = i;
+    }
+    groups[count] = n;
+    longest = mk_max64(longest, n - groups[count - 1]);
+
+    job.sorted = sorted;
+    job.groups = groups;
+    job.tiles = mk_div_up(job.rows.shape[0], ROW_TILE);
+    job.units_per_group = mk_walk_rows(&job.rows) * job.tiles;
+    // One long group (padding, say) must not end up in a chunk together with many others.
+    int64_t work = mk_min64(job.rows.shape[0], ROW_TILE) * mk_max64(mk_div_up(n, count), longest / 16);
+    mk_parallel_range(count * job.units_per_group, mk_grain_of(work), rows_range, &job);
+    mk_scratch_free(sorted, bytes);
+    return true;
+}
+
+int64_t mk_index_add(const mk_tensor *out, const mk_tensor *index, const mk_tensor *src, int32_t dim, double alpha) {
+    int64_t bad = first_out_of_range(index, out->shape[dim]);
+    if (bad >= 0) return bad;
+    if (!write_rows(out, index, src, dim, alpha, false)) {
+        mk_tensor spread = spread_index(index, src, dim);
+        scatter(MK_SCATTER_ADD, out, &spread, src, dim, alpha);
+    }
+    return -1;
+}
+
+int64_t mk_index_copy(const mk_tensor *out, const mk_tensor *index, const mk_tensor *src, int32_t dim) {
+    int64_t bad = first_out_of_range(index, out->shape[dim]);
+    if (bad >= 0) return bad;
+    if (!write_rows(out, index, src, dim, 1.0, true)) {
+        mk_tensor spread = spread_index(index, src, dim);
+        scatter(MK_SCATTER_SET, out, &spread, src, dim, 1.0);
+    }
+    return -1;
+}

@@ -1,0 +1,328 @@
+// Reductions over any set of dimensions of any layout. See include/mk_reduce.h.
+//
+// Elements are read in short blocks as f32, f64 or i64, reduced there, and the results of blocks are combined in double
+// (i64 for integers). Two orders of work:
+//   rows      the reduced dimensions are innermost in memory: each result is a run of blocks;
+//   columns   a kept dimension is innermost: rows are added to a tile of accumulators, eight at a time.
+// Long reductions are cut into segments, whose results are merged in order, so that few results still use every thread.
+// All sizes below depend on shape and strides alone.
+#include "reduce.h"
+
+typedef struct reduce_table {
+    reduce_kernels kernels[REDUCE_TYPES][REDUCE_OPS];
+} reduce_table;
+
+#define MK_KERNELS "reduce_kernels.h"
+#include "mk_each_isa.h"
+static const reduce_table *const reduce_tables[MK_ISA_COUNT] = MK_ISA_TABLES(reduce_table_);
+
+const reduce_kernels *mk_reduce_kernels(int type, mk_reduce_op op) {
+    return &MK_TABLE(reduce_tables)->kernels[type][op];
+}
+
+reduce_total mk_reduce_identity(int type, mk_reduce_op op) {
+    reduce_total identity;
+    if (type == REDUCE_I64) {
+        identity.i = op == MK_REDUCE_PROD ? 1 : op == MK_REDUCE_MAX ? INT64_MIN : op == MK_REDUCE_MIN ? INT64_MAX : 0;
+    } else {
+        identity.d = op == MK_REDUCE_PROD ? 1.0 : op == MK_REDUCE_MAX ? -INFINITY : op == MK_REDUCE_MIN ? INFINITY : 0.0;
+    }
+    return identity;
+}
+
+#define ROW_SEGMENT 65536     // elements of a segment in rows order
+#define ROW_SEGMENTS 1024     // at most
+#define SHORT_RUN 64          // runs shorter than this are packed into blocks
+#define COLUMN_TILE 4096      // accumulators of a tile in columns order
+#define COLUMN_BLOCK 512      // of them at a time
+#define COLUMN_GROUP 8        // rows at a time
+#define COLUMN_FOLD 64        // rows summed in the type of the computation before the totals take them
+#define COLUMN_SEGMENT 262144 // elements of a segment in columns order
+#define COLUMN_SEGMENTS 128   // at most
+#define FEW 16                // reductions this short over many results run in columns order whatever the layout
+
+typedef struct reduce_job {
+    const reduce_kernels *kernels;
+    const mk_tensor *out;
+    const mk_tensor *in;
+    mk_walk kept;    // in, out
+    mk_walk reduced; // in
+    int type;
+    bool nonzero; // reduce `element != 0`
+    bool round;   // multiply by scale
+    double scale;
+    reduce_total identity;
+    float identity_f32;
+    int64_t segments, segment; // elements (columns: rows) of one
+    reduce_total *partials;    // [segments][kept.count] when segments > 1
+    int64_t tiles;             // columns: per row of `kept`
+} reduce_job;
+
+// MARK: blocks
+
+typedef union reduce_block {
+    double d[MK_BLOCK];
+    int64_t i[MK_BLOCK];
+    float f[MK_BLOCK];
+} reduce_block;
+
+static const void *read_block(const reduce_job *job, void *buffer, const void *in, int64_t stride, int64_t n) {
+    int32_t dtype = job->in->dtype;
+    if (job->nonzero) {
+        mk_block_nonzero(buffer, in, dtype, stride, n);
+        return buffer;
+    }
+    return mk_reduce_block(job->type, buffer, in, dtype, stride, n);
+}
+
+// Writes n results, `stride` bytes apart.
+static void finish(const reduce_job *job, char *out, int64_t stride, reduce_total *totals, int64_t n) {
+    int32_t dtype = job->out->dtype;
+    for (int64_t i = 0; i < n; i += MK_BLOCK) {
+        int64_t m = mk_min64(MK_BLOCK, n - i);
+        reduce_total *t = totals + i;
+        if (job->round)
+            for (int64_t j = 0; j < m; j++) t[j].d *= job->scale;
+        mk_reduce_store(job->type, out + i * stride, dtype, stride, t, m);
+    }
+}
+
+static void fill(reduce_total *totals, reduce_total value, int64_t n) {
+    for (int64_t i = 0; i < n; i++) totals[i] = value;
+}
+
+// MARK: rows
+
+static void reduce_row(const reduce_job *job, reduce_total *total, int64_t offset, int64_t begin, int64_t end) {
+    const mk_walk *reduced = &job->reduced;
+    int64_t stride = reduced->strides[0][0], size = mk_size_of(job->in->dtype);
+    reduce_block block;
+    mk_runs runs;
+    mk_runs_begin(&runs, reduced, begin, end);
+    if (reduced->shape[0] < SHORT_RUN && reduced->rank > 1) {
+        uint64_t packed[MK_BLOCK];
+        int64_t filled = 0;
+        bool more;
+        do {
+            more = mk_runs_next(&runs);
+            if (more) {
+                mk_gather_run((char *)packed + filled * size, runs.at[0] + offset, size, stride, runs.length);
+                filled += runs.length;
+            }
+            if (filled > MK_BLOCK - SHORT_RUN || (!more && filled > 0)) {
+                job->kernels->row(total, read_block(job, &block, packed, size, filled), filled);
+                filled = 0;
+            }
+        } while (more);
+        return;
+    }
+    while (mk_runs_next(&runs)) {
+        const char *at = runs.at[0] + offset;
+        for (int64_t i = 0; i < runs.length; i += MK_BLOCK) {
+            int64_t n = mk_min64(MK_BLOCK, runs.length - i);
+            job->kernels->row(total, read_block(job, &block, at + i * stride, stride, n), n);
+        }
+    }
+}
+
+static void rows_range(void *context, int64_t begin, int64_t end) {
+    const reduce_job *job = context;
+    enum { batch = 256 };
+    reduce_total totals[batch];
+    mk_runs runs;
+    mk_runs_begin(&runs, &job->kept, begin, end);
+    int64_t in_stride = job->kept.strides[0][0], out_stride = job->kept.strides[0][1];
+    while (mk_runs_next(&runs)) {
+        int64_t offset = runs.at[0] - (char *)job->in->data;
+        for (int64_t i = 0; i < runs.length; i += batch) {
+            int64_t n = mk_min64(batch, runs.length - i);
+            fill(totals, job->identity, n);
+            for (int64_t j = 0; j < n; j++)
+                reduce_row(job, &totals[j], offset + (i + j) * in_stride, 0, job->reduced.count);
+            finish(job, runs.at[1] + i * out_stride, out_stride, totals, n);
+        }
+    }
+}
+
+static void rows_segment(void *context, int64_t chunk) {
+    const reduce_job *job = context;
+    int64_t result = chunk / job->segments, segment = chunk % job->segments;
+    int64_t begin = segment * job->segment;
+    mk_runs runs;
+    mk_runs_begin(&runs, &job->kept, result, result + 1);
+    mk_runs_next(&runs);
+    reduce_total total = job->identity;
+    reduce_row(job, &total, runs.at[0] - (char *)job->in->data, begin,
+               mk_min64(begin + job->segment, job->reduced.count));
+    job->partials[segment * job->kept.count + result] = total;
+}
+
+// MARK: columns
+
+// One tile of one row of `kept`, over one segment of the reduced elements.
+static void columns_unit(const reduce_job *job, int64_t unit) {
+    int64_t segment = unit % job->segments, tile = unit / job->segments % job->tiles,
+            row = unit / job->segments / job->tiles;
+    int64_t width = job->kept.shape[0], column = tile * COLUMN_TILE;
+    int64_t n = mk_min64(COLUMN_TILE, width - column);
+    int64_t stride = job->kept.strides[0][0], step = job->reduced.strides[0][0];
+    mk_cursor cursor;
+    mk_cursor_seek(&job->kept, &cursor, row);
+    int64_t offset = cursor.at[0] - (char *)job->in->data + column * stride;
+
+    union {
+        float f[COLUMN_TILE];
+        double d[COLUMN_TILE];
+        int64_t i[COLUMN_TILE];
+    } acc;
+    reduce_total totals[COLUMN_TILE];
+    union {
+        float f[COLUMN_GROUP][COLUMN_BLOCK];
+        double d[COLUMN_GROUP][COLUMN_BLOCK];
+    } buffers;
+    int64_t acc_size = job->type == REDUCE_F32 ? 4 : 8;
+    fill(totals, job->identity, n);
+    if (job->type == REDUCE_F32) {
+        for (int64_t j = 0; j < n; j++) acc.f[j] = job->identity_f32;
+    } else {
+        fill((reduce_total *)&acc, job->identity, n);
+    }
+
+    mk_runs runs;
+    mk_runs_begin(&runs, &job->reduced, segment * job->segment,
+                  mk_min64((segment + 1) * job->segment, job->reduced.count));
+    const char *rows[COLUMN_GROUP];
+    int64_t filled = 0, unfolded = 0;
+    bool more;
+    do {
+        more = mk_runs_next(&runs);
+        int64_t length = more ? runs.length : 0;
+        for (int64_t r = 0; r < length || (!more && filled > 0); r++) {
+            if (more) rows[filled++] = runs.at[0] + r * step + offset;
+            if (more && filled < COLUMN_GROUP) continue;
+            for (int64_t j = 0; j < n; j += COLUMN_BLOCK) {
+                int64_t m = mk_min64(COLUMN_BLOCK, n - j);
+                const void *blocks[COLUMN_GROUP];
+                for (int64_t k = 0; k < filled; k++)
+                    blocks[k] = read_block(job, (char *)&buffers + k * COLUMN_BLOCK * acc_size, rows[k] + j * stride,
+                                           stride, m);
+                job->kernels->columns((char *)&acc + j * acc_size, blocks, filled, m);
+            }
+            unfolded += filled;
+            filled = 0;
+            if (unfolded >= COLUMN_FOLD) {
+                job->kernels->fold(totals, &acc, n);
+                unfolded = 0;
+            }
+        }
+    } while (more);
+    if (unfolded > 0) job->kernels->fold(totals, &acc, n);
+
+    if (job->segments > 1) {
+        memcpy(job->partials + segment * job->kept.count + row * width + column, totals, (size_t)n * sizeof *totals);
+    } else {
+        int64_t out_stride = job->kept.strides[0][1];
+        finish(job, cursor.at[1] + column * out_stride, out_stride, totals, n);
+    }
+}
+
+static void columns_range(void *context, int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; unit++) columns_unit(context, unit);
+}
+
+// MARK: merging
+
+static void merge_range(void *context, int64_t begin, int64_t end) {
+    const reduce_job *job = context;
+    reduce_total totals[MK_BLOCK];
+    mk_runs runs;
+    mk_runs_begin(&runs, &job->kept, begin, end);
+    int64_t position = begin, out_stride = job->kept.strides[0][1];
+    while (mk_runs_next(&runs)) {
+        for (int64_t i = 0; i < runs.length; i += MK_BLOCK) {
+            int64_t n = mk_min64(MK_BLOCK, runs.length - i);
+            fill(totals, job->identity, n);
+            for (int64_t s = 0; s < job->segments; s++)
+                job->kernels->merge(totals, job->partials + s * job->kept.count + position + i, n);
+            finish(job, runs.at[1] + i * out_stride, out_stride, totals, n);
+        }
+        position += runs.length;
+    }
+}
+
+// MARK: the public function
+
+static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
+
+static bool in_columns(const reduce_job *job) {
+    const mk_walk *kept = &job->kept, *reduced = &job->reduced;
+    if (kept->count == 1 || reduced->count == 0) return false;
+    if (reduced->count <= FEW && kept->shape[0] >= FEW) return true;
+    int64_t kept_stride = magnitude(kept->strides[0][0]), reduced_stride = magnitude(reduced->strides[0][0]);
+    return reduced->count == 1 || (kept_stride != 0 && kept->shape[0] > 1 && kept_stride < reduced_stride);
+}
+
+static void set_op(reduce_job *job, mk_reduce_op op) {
+    // Flags are 0 and 1, so ANY is their maximum.
+    job->nonzero = op == MK_REDUCE_COUNT_NONZERO || op == MK_REDUCE_ANY || op == MK_REDUCE_ALL;
+    job->type = job->nonzero ? REDUCE_I64 : mk_reduce_type(job->in->dtype);
+    // A product of a block overflows float long before the product of everything has to.
+    if (op == MK_REDUCE_PROD && job->type == REDUCE_F32) job->type = REDUCE_F64;
+    mk_reduce_op inner = op == MK_REDUCE_COUNT_NONZERO ? MK_REDUCE_SUM
+                         : op == MK_REDUCE_ANY         ? MK_REDUCE_MAX
+                         : op == MK_REDUCE_ALL         ? MK_REDUCE_MIN
+                                                       : op;
+    job->kernels = mk_reduce_kernels(job->type, inner);
+    job->identity = mk_reduce_identity(job->type, inner);
+    if (op == MK_REDUCE_ANY) job->identity.i = 0;
+    if (op == MK_REDUCE_ALL) job->identity.i = 1;
+    job->identity_f32 = (float)job->identity.d;
+    job->round = job->type != REDUCE_I64 && job->scale != 1.0 &&
+                 (op == MK_REDUCE_SUM || op == MK_REDUCE_SUM_SQUARES || op == MK_REDUCE_SUM_ABS);
+}
+
+void mk_reduce(mk_reduce_op op, const mk_tensor *out, const mk_tensor *in, double scale) {
+    reduce_job job = {.out = out, .in = in, .scale = scale};
+    set_op(&job, op);
+
+    mk_tensor kept_in = *in, reduced_in = *in;
+    for (int32_t d = 0; d < in->rank; d++) {
+        mk_tensor *drop = out->shape[d] == in->shape[d] ? &reduced_in : &kept_in;
+        drop->shape[d] = 1;
+        drop->strides[d] = 0;
+    }
+    const mk_tensor *kept[] = {&kept_in, out}, *reduced[] = {&reduced_in};
+    mk_walk_init(&job.kept, 2, kept, true);
+    mk_walk_init(&job.reduced, 1, reduced, true);
+    int64_t results = job.kept.count, length = job.reduced.count;
+    if (results == 0) return;
+
+    bool columns = in_columns(&job);
+    int64_t width = job.kept.shape[0];
+    job.segments = 1;
+    job.segment = length;
+    if (columns) {
+        job.tiles = mk_div_up(width, COLUMN_TILE);
+        int64_t rows = mk_max64(COLUMN_SEGMENT / mk_min64(width, COLUMN_TILE), mk_div_up(length, COLUMN_SEGMENTS));
+        job.segment = mk_div_up(rows, COLUMN_FOLD) * COLUMN_FOLD;
+        job.segments = mk_div_up(length, job.segment);
+    } else if (length > 2 * ROW_SEGMENT) {
+        job.segment = mk_max64(ROW_SEGMENT, mk_div_up(length, ROW_SEGMENTS));
+        job.segments = mk_div_up(length, job.segment);
+    }
+    int64_t bytes = job.segments > 1 ? job.segments * results * (int64_t)sizeof(reduce_total) : 0;
+    if (bytes) job.partials = mk_scratch(bytes);
+    if (columns) {
+        int64_t units = mk_walk_rows(&job.kept) * job.tiles * job.segments;
+        int64_t work = mk_min64(width, COLUMN_TILE) * mk_min64(length, job.segment);
+        mk_parallel_range(units, mk_grain_of(work), columns_range, &job);
+    } else if (job.segments > 1) {
+        mk_parallel(results * job.segments, rows_segment, &job);
+    } else {
+        mk_parallel_range(results, mk_grain_of(length), rows_range, &job);
+    }
+    if (bytes) {
+        mk_parallel_range(results, mk_grain_of(job.segments), merge_range, &job);
+        mk_scratch_free(job.partials, bytes);
+    }
+}

@@ -1,0 +1,62 @@
+// Private to the reductions and scans: their inner kernels.
+#ifndef REDUCE_H
+#define REDUCE_H
+
+#include "include/mk_reduce.h"
+#include "mk_rows.h"
+
+// The type that elements are read in. Totals are double for the first two.
+enum { REDUCE_F32, REDUCE_F64, REDUCE_I64, REDUCE_TYPES };
+#define REDUCE_OPS (MK_REDUCE_SUM_ABS + 1)
+
+// The result so far of a reduction.
+typedef union reduce_total {
+    double d;
+    int64_t i;
+} reduce_total;
+
+typedef struct reduce_kernels {
+    // *total = *total op (the reduction of n elements).
+    void (*row)(void *total, const void *in, int64_t n);
+    // acc[j] = acc[j] op ((rows[0][j] op rows[1][j]) op ...), in the type of the elements; count <= 8.
+    void (*columns)(void *acc, const void *const *rows, int64_t count, int64_t n);
+    // totals[j] = totals[j] op acc[j], then acc[j] = identity.
+    void (*fold)(void *totals, void *acc, int64_t n);
+    // totals[j] = totals[j] op partials[j].
+    void (*merge)(void *totals, const void *partials, int64_t n);
+} reduce_kernels;
+
+// For SUM...SUM_ABS; PROD has none for REDUCE_F32.
+const reduce_kernels *mk_reduce_kernels(int type, mk_reduce_op op) __attribute__((visibility("hidden")));
+reduce_total mk_reduce_identity(int type, mk_reduce_op op) __attribute__((visibility("hidden")));
+
+MK_INLINE int mk_reduce_type(int32_t dtype) {
+    return dtype == MK_F64 ? REDUCE_F64 : mk_is_float(dtype) ? REDUCE_F32 : REDUCE_I64;
+}
+
+// n <= MK_BLOCK elements in the given type: mk_block_*.
+MK_INLINE const void *mk_reduce_block(int type, void *buffer, const void *in, int32_t dtype, int64_t stride, int64_t n) {
+    switch (type) {
+        case REDUCE_F32: return mk_block_f32(buffer, in, dtype, stride, n);
+        case REDUCE_F64: return mk_block_f64(buffer, in, dtype, stride, n);
+        default: return mk_block_i64(buffer, in, dtype, stride, n);
+    }
+}
+// Writes n <= MK_BLOCK totals.
+MK_INLINE void mk_reduce_store(int type, void *out, int32_t dtype, int64_t stride, const reduce_total *totals, int64_t n) {
+    if (type == REDUCE_I64) {
+        mk_unblock_i64(out, dtype, stride, &totals->i, n);
+    } else {
+        mk_unblock_f64(out, dtype, stride, &totals->d, n);
+    }
+}
+
+// Whether to work across lines (dimension 0 of `lines`, operand 0) rather than along them, `step` bytes an element.
+MK_INLINE bool mk_across_lines(const mk_walk *lines, int64_t step) {
+    int64_t across = lines->strides[0][0];
+    across = across < 0 ? -across : across;
+    step = step < 0 ? -step : step;
+    return lines->shape[0] >= 16 && across != 0 && across < step;
+}
+
+#endif

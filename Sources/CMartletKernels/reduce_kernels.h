@@ -1,0 +1,126 @@
+// See reduce.c. Included once per instruction set. Lanes and the order of additions are the same in all of them, and
+// nothing is fused, so every instruction set gives the same bits.
+
+#pragma clang fp contract(off)
+
+#ifndef MK_REDUCE_KERNELS
+#define MK_REDUCE_KERNELS
+
+// Unaligned vectors of two registers of the widest set.
+typedef float reduce_floats __attribute__((ext_vector_type(32), aligned(4)));
+typedef double reduce_doubles __attribute__((ext_vector_type(16), aligned(8)));
+typedef int64_t reduce_integers __attribute__((ext_vector_type(16), aligned(8)));
+typedef uint64_t reduce_words __attribute__((ext_vector_type(16), aligned(8)));
+
+// These serve vectors as well as scalars.
+#define MK_MAP_NONE(x) (x)
+#define MK_MAP_SQUARE(x) ((x) * (x))
+#define MK_MAP_ABS_FLOAT(x) __builtin_elementwise_abs(x)
+#define MK_MAP_ABS_WORD(x) (((x) ^ (0 - ((x) >> 63))) + ((x) >> 63))
+#define MK_OP_ADD(a, b) ((a) + (b))
+#define MK_OP_MUL(a, b) ((a) * (b))
+// NaN, once met, stays: no comparison replaces it.
+#define MK_OP_MAX_FLOAT(a, b) ((((b) > (a)) | ((b) != (b))) ? (b) : (a))
+#define MK_OP_MIN_FLOAT(a, b) ((((b) < (a)) | ((b) != (b))) ? (b) : (a))
+#define MK_OP_MAX_INTEGER(a, b) (((b) > (a)) ? (b) : (a))
+#define MK_OP_MIN_INTEGER(a, b) (((b) < (a)) ? (b) : (a))
+
+#endif
+
+// row: total = total op (n elements reduced in interleaved lanes that are combined pairwise).
+// columns: acc[j] = acc[j] op ((rows[0][j] op rows[1][j]) op ...) for eight rows, else row after row.
+// fold: total[j] = total[j] op acc[j], then acc[j] = identity. merge: total[j] = total[j] op partial[j].
+#define MK_REDUCE(NAME, T, V, TOTAL, OP, MAP, IDENTITY)                                                                    \
+    static void MK_FN(row_##NAME)(void *total, const void *data, int64_t n) {                                              \
+        enum { lanes = sizeof(V) / sizeof(T) };                                                                            \
+        const T *in = data;                                                                                                \
+        V acc = (V)(T)(IDENTITY);                                                                                          \
+        int64_t i = 0;                                                                                                     \
+        for (; i + lanes <= n; i += lanes) {                                                                               \
+            V x = *(const V *)(in + i);                                                                                    \
+            x = MAP(x);                                                                                                    \
+            acc = OP(acc, x);                                                                                              \
+        }                                                                                                                  \
+        T lane[lanes];                                                                                                     \
+        *(V *)lane = acc;                                                                                                  \
+        for (int l = 0; i + l < n; l++) {                                                                                  \
+            T x = in[i + l];                                                                                               \
+            x = MAP(x);                                                                                                    \
+            lane[l] = OP(lane[l], x);                                                                                      \
+        }                                                                                                                  \
+        for (int width = lanes / 2; width > 0; width /= 2)                                                                 \
+            for (int l = 0; l < width; l++) lane[l] = OP(lane[l], lane[l + width]);                                        \
+        TOTAL value = (TOTAL)lane[0];                                                                                      \
+        *(TOTAL *)total = OP(*(TOTAL *)total, value);                                                                      \
+    }                                                                                                                      \
+    static void MK_FN(columns_##NAME)(void *restrict accumulators, const void *const *rows, int64_t count, int64_t n) {    \
+        T *restrict acc = accumulators;                                                                                    \
+        if (count == 8) {                                                                                                  \
+            const T *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];                                            \
+            const T *r4 = rows[4], *r5 = rows[5], *r6 = rows[6], *r7 = rows[7];                                            \
+            MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                                 \
+                T x0 = MAP(r0[j]), x1 = MAP(r1[j]), x2 = MAP(r2[j]), x3 = MAP(r3[j]);                                      \
+                T x4 = MAP(r4[j]), x5 = MAP(r5[j]), x6 = MAP(r6[j]), x7 = MAP(r7[j]);                                      \
+                T y0 = OP(x0, x1), y1 = OP(x2, x3), y2 = OP(x4, x5), y3 = OP(x6, x7);                                      \
+                T z0 = OP(y0, y1), z1 = OP(y2, y3);                                                                        \
+                T w = OP(z0, z1);                                                                                          \
+                acc[j] = OP(acc[j], w);                                                                                    \
+            }                                                                                                              \
+            return;                                                                                                        \
+        }                                                                                                                  \
+        for (int64_t r = 0; r < count; r++) {                                                                              \
+            const T *row = rows[r];                                                                                        \
+            MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                                 \
+                T x = MAP(row[j]);                                                                                         \
+                acc[j] = OP(acc[j], x);                                                                                    \
+            }                                                                                                              \
+        }                                                                                                                  \
+    }                                                                                                                      \
+    static void MK_FN(fold_##NAME)(void *restrict totals, void *restrict accumulators, int64_t n) {                        \
+        TOTAL *restrict total = totals;                                                                                    \
+        T *restrict acc = accumulators;                                                                                    \
+        MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                                     \
+            TOTAL x = (TOTAL)acc[j];                                                                                       \
+            total[j] = OP(total[j], x);                                                                                    \
+            acc[j] = (T)(IDENTITY);                                                                                        \
+        }                                                                                                                  \
+    }                                                                                                                      \
+    static void MK_FN(merge_##NAME)(void *restrict totals, const void *restrict partials, int64_t n) {                     \
+        TOTAL *restrict total = totals;                                                                                    \
+        const TOTAL *restrict partial = partials;                                                                          \
+        MK_VECTORIZE for (int64_t j = 0; j < n; j++) total[j] = OP(total[j], partial[j]);                                  \
+    }
+
+MK_REDUCE(sum_f32, float, reduce_floats, double, MK_OP_ADD, MK_MAP_NONE, 0)
+MK_REDUCE(squares_f32, float, reduce_floats, double, MK_OP_ADD, MK_MAP_SQUARE, 0)
+MK_REDUCE(abs_f32, float, reduce_floats, double, MK_OP_ADD, MK_MAP_ABS_FLOAT, 0)
+MK_REDUCE(max_f32, float, reduce_floats, double, MK_OP_MAX_FLOAT, MK_MAP_NONE, -INFINITY)
+MK_REDUCE(min_f32, float, reduce_floats, double, MK_OP_MIN_FLOAT, MK_MAP_NONE, INFINITY)
+MK_REDUCE(sum_f64, double, reduce_doubles, double, MK_OP_ADD, MK_MAP_NONE, 0)
+MK_REDUCE(product_f64, double, reduce_doubles, double, MK_OP_MUL, MK_MAP_NONE, 1)
+MK_REDUCE(squares_f64, double, reduce_doubles, double, MK_OP_ADD, MK_MAP_SQUARE, 0)
+MK_REDUCE(abs_f64, double, reduce_doubles, double, MK_OP_ADD, MK_MAP_ABS_FLOAT, 0)
+MK_REDUCE(max_f64, double, reduce_doubles, double, MK_OP_MAX_FLOAT, MK_MAP_NONE, -INFINITY)
+MK_REDUCE(min_f64, double, reduce_doubles, double, MK_OP_MIN_FLOAT, MK_MAP_NONE, INFINITY)
+// Integers wrap, which C allows unsigned ones only.
+MK_REDUCE(sum_i64, uint64_t, reduce_words, uint64_t, MK_OP_ADD, MK_MAP_NONE, 0)
+MK_REDUCE(product_i64, uint64_t, reduce_words, uint64_t, MK_OP_MUL, MK_MAP_NONE, 1)
+MK_REDUCE(squares_i64, uint64_t, reduce_words, uint64_t, MK_OP_ADD, MK_MAP_SQUARE, 0)
+MK_REDUCE(abs_i64, uint64_t, reduce_words, uint64_t, MK_OP_ADD, MK_MAP_ABS_WORD, 0)
+MK_REDUCE(max_i64, int64_t, reduce_integers, int64_t, MK_OP_MAX_INTEGER, MK_MAP_NONE, INT64_MIN)
+MK_REDUCE(min_i64, int64_t, reduce_integers, int64_t, MK_OP_MIN_INTEGER, MK_MAP_NONE, INT64_MAX)
+#undef MK_REDUCE
+
+#define MK_ENTRY(NAME) {MK_FN(row_##NAME), MK_FN(columns_##NAME), MK_FN(fold_##NAME), MK_FN(merge_##NAME)}
+static const reduce_table MK_FN(reduce_table_) = {{
+    [REDUCE_F32] = {[MK_REDUCE_SUM] = MK_ENTRY(sum_f32), [MK_REDUCE_SUM_SQUARES] = MK_ENTRY(squares_f32),
+                    [MK_REDUCE_SUM_ABS] = MK_ENTRY(abs_f32), [MK_REDUCE_MAX] = MK_ENTRY(max_f32),
+                    [MK_REDUCE_MIN] = MK_ENTRY(min_f32)},
+    [REDUCE_F64] = {[MK_REDUCE_SUM] = MK_ENTRY(sum_f64), [MK_REDUCE_PROD] = MK_ENTRY(product_f64),
+                    [MK_REDUCE_SUM_SQUARES] = MK_ENTRY(squares_f64), [MK_REDUCE_SUM_ABS] = MK_ENTRY(abs_f64),
+                    [MK_REDUCE_MAX] = MK_ENTRY(max_f64), [MK_REDUCE_MIN] = MK_ENTRY(min_f64)},
+    [REDUCE_I64] = {[MK_REDUCE_SUM] = MK_ENTRY(sum_i64), [MK_REDUCE_PROD] = MK_ENTRY(product_i64),
+                    [MK_REDUCE_SUM_SQUARES] = MK_ENTRY(squares_i64), [MK_REDUCE_SUM_ABS] = MK_ENTRY(abs_i64),
+                    [MK_REDUCE_MAX] = MK_ENTRY(max_i64), [MK_REDUCE_MIN] = MK_ENTRY(min_i64)},
+}};
+#undef MK_ENTRY

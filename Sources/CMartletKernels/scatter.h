@@ -1,0 +1,25 @@
+// Private to index.c: one run of a scatter.
+#ifndef SCATTER_H
+#define SCATTER_H
+
+#include "include/mk_index.h"
+
+// For i in 0..<n: the element of `out` at i * out_stride + k * step (mode)= src[i], where k is index[i], where low <= k < high.
+// Strides are in bytes; indices are checked already and count from the end of `size` where negative.
+typedef struct mk_scatter_run {
+    char *out;
+    const char *index;
+    const char *src;
+    int64_t n;
+    int64_t out_stride, index_stride, src_stride;
+    int64_t size, step, low, high;
+    double alpha; // ADD multiplies src by it
+    int64_t integer_alpha;
+} mk_scatter_run;
+typedef void (*mk_scatter_fn)(const mk_scatter_run *run);
+
+// src's dtype is out's, or F32 for ADD to a half dtype.
+mk_scatter_fn mk_scatter_kernel(mk_scatter_mode mode, int32_t out_dtype, int32_t src_dtype)
+    __attribute__((visibility("hidden")));
+
+#endif
