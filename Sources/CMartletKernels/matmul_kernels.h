@@ -1,45 +1,7 @@
 // One tile of a product for one floating type and one instruction set; see matmul.c.
 #include "micro_kernels.h"
+#include "thin_kernels.h"
 
-// Packs `lanes` rows (of a) or columns (of b) as strips of `width`: strip s holds out[p][i] for p < k, i < width.
-// `temporary` has room for width * k elements.
-static void RFN(pack)(REAL *out, int width, const char *in, int32_t dtype, int64_t lane_stride, int64_t k_stride,
-                      int64_t lanes, int64_t k, REAL *temporary) {
-    const int64_t bytes = mk_size_of(dtype);
-    for (int64_t s = 0; s < lanes; s += width, out += (int64_t)width * k) {
-        int count = lanes - s < width ? (int)(lanes - s) : width;
-        const char *from = in + s * lane_stride * bytes;
-        if (lane_stride == 1) {
-            for (int64_t p = 0; p < k; p++) {
-                const char *row = from + p * k_stride * bytes;
-                REAL *to = out + p * width;
-                if (count == width) {
-                    RFN(convert_in)(to, row, dtype, width);
-                } else {
-                    RFN(convert_in)(to, row, dtype, count);
-                    for (int i = count; i < width; i++) to[i] = 0;
-                }
-            }
-        } else if (k_stride == 1) {
-            const REAL *rows = (const REAL *)from;
-            int64_t row = lane_stride;
-            if (dtype != (REAL_DTYPE)) {
-                for (int i = 0; i < count; i++)
-                    RFN(convert_in)(temporary + i * k, from + i * lane_stride * bytes, dtype, k);
-                rows = temporary;
-                row = k;
-            }
-            RFN(transpose_strip)(out, width, width, rows, row, count, k);
-        } else {
-            for (int64_t p = 0; p < k; p++)
-                for (int i = 0; i < width; i++) {
-                    REAL x = 0;
-                    if (i < count) RFN(convert_in)(&x, from + (i * lane_stride + p * k_stride) * bytes, dtype, 1);
-                    out[p * width + i] = x;
-                }
-        }
-    }
-}
 
 // out (+)= alpha * c for a block whose columns may have any stride. beta 0 does not read out.
 static void RFN(write_block)(const product *g, char *out, const REAL *c, int64_t c_row, int64_t m, int64_t n, REAL *row) {
@@ -112,99 +74,6 @@ static void RFN(product_tile)(const product *g, const char *a, const char *b, ch
     if (!g->direct) RFN(write_block)(g, out, c, n_padded, m, n, row);
 }
 
-// MARK: thin products (a few rows of a against all of b: what matters is to read b once, in order)
-
-#define THIN_DEPTH 8
-
-// c[m, n] += a[m, THIN_DEPTH] @ b[THIN_DEPTH, n], columns of b contiguous and `depth` of its rows used.
-MK_INLINE void RFN(thin_update)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b, int64_t b_row_bytes,
-                                int32_t dtype, int64_t bytes, int64_t m, int64_t n) {
-    for (int64_t j = 0; j + LANES <= n; j += LANES) {
-        RFN(vec) right[THIN_DEPTH];
-#pragma clang loop unroll(full)
-        for (int p = 0; p < THIN_DEPTH; p++) {
-            REAL x[LANES];
-            RFN(convert_in)(x, b + p * b_row_bytes + j * bytes, dtype, LANES);
-            right[p] = RFN(load)(x);
-        }
-        for (int64_t i = 0; i < m; i++) {
-            RFN(vec) sum = RFN(load)(c + i * c_row + j);
-#pragma clang loop unroll(full)
-            for (int p = 0; p < THIN_DEPTH; p++) sum += (RFN(vec))a[i * a_row + p] * right[p];
-            RFN(store)(c + i * c_row + j, sum);
-        }
-    }
-    for (int64_t j = n / LANES * LANES; j < n; j++)
-        for (int p = 0; p < THIN_DEPTH; p++) {
-            REAL x;
-            RFN(convert_in)(&x, b + p * b_row_bytes + j * bytes, dtype, 1);
-            for (int64_t i = 0; i < m; i++) c[i * c_row + j] += a[i * a_row + p] * x;
-        }
-}
-
-// c[i, j] for two columns j of b, each contiguous along k.
-MK_INLINE void RFN(thin_dots)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b, int64_t b_column_bytes,
-                              int32_t dtype, int64_t bytes, const int rows, const int columns, int64_t k) {
-    RFN(vec) sum[4][4];
-#pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++)
-#pragma clang loop unroll(full)
-        for (int j = 0; j < columns; j++) sum[i][j] = (RFN(vec))(REAL)0;
-    int64_t p = 0;
-    for (; p + LANES <= k; p += LANES) {
-        RFN(vec) right[4];
-#pragma clang loop unroll(full)
-        for (int j = 0; j < columns; j++) {
-            REAL x[LANES];
-            RFN(convert_in)(x, b + j * b_column_bytes + p * bytes, dtype, LANES);
-            right[j] = RFN(load)(x);
-        }
-#pragma clang loop unroll(full)
-        for (int i = 0; i < rows; i++) {
-            RFN(vec) left = RFN(load)(a + i * a_row + p);
-#pragma clang loop unroll(full)
-            for (int j = 0; j < columns; j++) sum[i][j] += left * right[j];
-        }
-    }
-#pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++)
-#pragma clang loop unroll(full)
-        for (int j = 0; j < columns; j++) {
-            REAL total = 0;
-            for (int l = 0; l < LANES; l++) total += sum[i][j][l];
-            for (int64_t q = p; q < k; q++) {
-                REAL x;
-                RFN(convert_in)(&x, b + j * b_column_bytes + q * bytes, dtype, 1);
-                total += a[i * a_row + q] * x;
-            }
-            c[i * c_row + j] = total;
-        }
-}
-
-MK_INLINE void RFN(thin_dots_all)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b,
-                                  int64_t b_column_bytes, int32_t dtype, int64_t bytes, int64_t m, int64_t n, int64_t k) {
-    for (int64_t j = 0; j < n; j += 4) {
-        const char *columns = b + j * b_column_bytes;
-        for (int64_t i = 0; i < m; i += 4) {
-            REAL *to = c + i * c_row + j;
-            const REAL *left = a + i * a_row;
-            // A group that is not full goes one element at a time; each element's order of sums is the same.
-            if (n - j >= 4 && m - i >= 4) {
-                RFN(thin_dots)(to, c_row, left, a_row, columns, b_column_bytes, dtype, bytes, 4, 4, k);
-            } else if (n - j >= 4) {
-                for (int64_t r = 0; r < m - i; r++)
-                    RFN(thin_dots)(to + r * c_row, c_row, left + r * a_row, a_row, columns, b_column_bytes, dtype, bytes,
-                                   1, 4, k);
-            } else {
-                for (int64_t r = 0; r < m - i && r < 4; r++)
-                    for (int64_t q = 0; q < n - j; q++)
-                        RFN(thin_dots)(to + r * c_row + q, c_row, left + r * a_row, a_row, columns + q * b_column_bytes,
-                                       b_column_bytes, dtype, bytes, 1, 1, k);
-            }
-        }
-    }
-}
-
 // out[0..<m, 0..<n] of one batch element, m <= THIN_ROWS, all of k; b has contiguous rows or columns.
 static void RFN(thin_product)(const product *g, const char *a, const char *b, char *out, int64_t m, int64_t n,
                               void *scratch) {
@@ -222,12 +91,8 @@ static void RFN(thin_product)(const product *g, const char *a, const char *b, ch
         memset(c, 0, (size_t)(m * n) * sizeof(REAL));
         const int64_t row_bytes = g->b_row * bytes;
         int64_t p = 0;
-        for (; p + THIN_DEPTH <= k; p += THIN_DEPTH) {
-            const char *from = b + p * row_bytes;
-            if (g->in_dtype == MK_BF16) RFN(thin_update)(c, n, left + p, k_padded, from, row_bytes, MK_BF16, 2, m, n);
-            else if (g->in_dtype == MK_F16) RFN(thin_update)(c, n, left + p, k_padded, from, row_bytes, MK_F16, 2, m, n);
-            else RFN(thin_update)(c, n, left + p, k_padded, from, row_bytes, REAL_DTYPE, bytes, m, n);
-        }
+        for (; p + THIN_DEPTH <= k; p += THIN_DEPTH)
+            RFN(thin_update)(c, n, left + p, k_padded, b + p * row_bytes, row_bytes, g->in_dtype, m, n);
         for (; p < k; p++) {
             RFN(convert_in)(row, b + p * row_bytes, g->in_dtype, n);
             for (int64_t i = 0; i < m; i++) {
@@ -236,16 +101,9 @@ static void RFN(thin_product)(const product *g, const char *a, const char *b, ch
             }
         }
     } else {
-        const int64_t column_bytes = g->b_column * bytes;
-        if (g->in_dtype == MK_BF16)
-            RFN(thin_dots_all)(c, n, left, k_padded, b, column_bytes, MK_BF16, 2, m, n, k);
-        else if (g->in_dtype == MK_F16)
-            RFN(thin_dots_all)(c, n, left, k_padded, b, column_bytes, MK_F16, 2, m, n, k);
-        else
-            RFN(thin_dots_all)(c, n, left, k_padded, b, column_bytes, REAL_DTYPE, bytes, m, n, k);
+        RFN(thin_dots)(c, n, left, k_padded, b, g->b_column * bytes, g->in_dtype, m, n, k);
     }
     RFN(write_block)(g, out, c, n, m, n, row);
 }
-#undef THIN_DEPTH
 
 static const product_kernels RFN(product_kernels) = {RFN(product_tile), RFN(thin_product), MR, NR, sizeof(REAL)};

@@ -131,3 +131,43 @@ MK_INLINE void RFN(transpose_strip)(REAL *out, int64_t out_row, int width, const
     for (; p < k; p++)
         for (int i = 0; i < width; i++) out[p * out_row + i] = i < count ? in[i * in_row + p] : 0;
 }
+
+// Packs `lanes` rows (of a) or columns (of b) as strips of `width`: strip s holds out[p][i] for p < k, i < width.
+// `temporary` has room for width * k elements.
+static __attribute__((unused)) void RFN(pack)(REAL *out, int width, const char *in, int32_t dtype, int64_t lane_stride, int64_t k_stride,
+                      int64_t lanes, int64_t k, REAL *temporary) {
+    const int64_t bytes = mk_size_of(dtype);
+    for (int64_t s = 0; s < lanes; s += width, out += (int64_t)width * k) {
+        int count = lanes - s < width ? (int)(lanes - s) : width;
+        const char *from = in + s * lane_stride * bytes;
+        if (lane_stride == 1) {
+            for (int64_t p = 0; p < k; p++) {
+                const char *row = from + p * k_stride * bytes;
+                REAL *to = out + p * width;
+                if (count == width) {
+                    RFN(convert_in)(to, row, dtype, width);
+                } else {
+                    RFN(convert_in)(to, row, dtype, count);
+                    for (int i = count; i < width; i++) to[i] = 0;
+                }
+            }
+        } else if (k_stride == 1) {
+            const REAL *rows = (const REAL *)from;
+            int64_t row = lane_stride;
+            if (dtype != (REAL_DTYPE)) {
+                for (int i = 0; i < count; i++)
+                    RFN(convert_in)(temporary + i * k, from + i * lane_stride * bytes, dtype, k);
+                rows = temporary;
+                row = k;
+            }
+            RFN(transpose_strip)(out, width, width, rows, row, count, k);
+        } else {
+            for (int64_t p = 0; p < k; p++)
+                for (int i = 0; i < width; i++) {
+                    REAL x = 0;
+                    if (i < count) RFN(convert_in)(&x, from + (i * lane_stride + p * k_stride) * bytes, dtype, 1);
+                    out[p * width + i] = x;
+                }
+        }
+    }
+}

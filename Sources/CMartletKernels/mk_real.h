@@ -133,3 +133,15 @@ MK_INLINE REAL RFN(row_dot)(const REAL *a, const REAL *b, int64_t n) {
     for (int64_t i = 0; i < n; i++) sum += a[i] * b[i];
     return sum;
 }
+// out = exp(x - shift); returns the sum. out and x may be the same.
+MK_INLINE REAL RFN(row_exp)(REAL *out, const REAL *x, REAL shift, int64_t n) {
+    MK_REASSOCIATE
+    REAL sum = 0;
+    REAL_LOOP
+    for (int64_t i = 0; i < n; i++) {
+        REAL e = RFN(exp_nonpositive)(x[i] - shift);
+        out[i] = e;
+        sum += e;
+    }
+    return sum;
+}

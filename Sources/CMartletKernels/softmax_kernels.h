@@ -1,18 +1,5 @@
 // Rows of softmax.c.
 
-// out = exp(x - shift); returns the sum. out and x may be the same.
-static REAL RFN(exp_row)(REAL *out, const REAL *x, REAL shift, int64_t n) {
-    MK_REASSOCIATE
-    REAL sum = 0;
-    REAL_LOOP
-    for (int64_t i = 0; i < n; i++) {
-        REAL e = RFN(exp_nonpositive)(x[i] - shift);
-        out[i] = e;
-        sum += e;
-    }
-    return sum;
-}
-
 static REAL RFN(exp_sum)(const REAL *x, REAL shift, int64_t n) {
     MK_REASSOCIATE
     REAL sum = 0;
@@ -36,7 +23,7 @@ static void RFN(softmax_rows)(void *context, int64_t begin, int64_t end) {
                 REAL_LOOP
                 for (int64_t i = 0; i < n; i++) y[i] = x[i] - shift;
             } else {
-                const REAL scale = (REAL)1 / RFN(exp_row)(y, x, top, n);
+                const REAL scale = (REAL)1 / RFN(row_exp)(y, x, top, n);
                 for (int64_t i = 0; i < n; i++) y[i] *= scale;
             }
             RFN(row_out)(out, job->dtypes[0], y, n);

@@ -1,0 +1,121 @@
+// Products of a few rows with a large matrix, for the REAL and instruction set of the including file: what matters is to
+// read the large one once, in order, and to convert it on the way.
+
+#undef THIN_DEPTH
+#define THIN_DEPTH 8
+
+// c[m, n] += a[m, THIN_DEPTH] @ b[THIN_DEPTH, n], columns of b contiguous and `depth` of its rows used.
+MK_INLINE void RFN(thin_update_of)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b, int64_t b_row_bytes,
+                                int32_t dtype, int64_t bytes, int64_t m, int64_t n) {
+    for (int64_t j = 0; j + LANES <= n; j += LANES) {
+        RFN(vec) right[THIN_DEPTH];
+#pragma clang loop unroll(full)
+        for (int p = 0; p < THIN_DEPTH; p++) {
+            REAL x[LANES];
+            RFN(convert_in)(x, b + p * b_row_bytes + j * bytes, dtype, LANES);
+            right[p] = RFN(load)(x);
+        }
+        for (int64_t i = 0; i < m; i++) {
+            RFN(vec) sum = RFN(load)(c + i * c_row + j);
+#pragma clang loop unroll(full)
+            for (int p = 0; p < THIN_DEPTH; p++) sum += (RFN(vec))a[i * a_row + p] * right[p];
+            RFN(store)(c + i * c_row + j, sum);
+        }
+    }
+    for (int64_t j = n / LANES * LANES; j < n; j++)
+        for (int p = 0; p < THIN_DEPTH; p++) {
+            REAL x;
+            RFN(convert_in)(&x, b + p * b_row_bytes + j * bytes, dtype, 1);
+            for (int64_t i = 0; i < m; i++) c[i * c_row + j] += a[i * a_row + p] * x;
+        }
+}
+
+// c[i, j] for some columns j of b, each contiguous along k.
+MK_INLINE void RFN(thin_dots_tile)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b,
+                                   int64_t b_column_bytes, int32_t dtype, int64_t bytes, const int rows, const int columns, int64_t k) {
+    RFN(vec) sum[4][4];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < columns; j++) sum[i][j] = (RFN(vec))(REAL)0;
+    int64_t p = 0;
+    for (; p + LANES <= k; p += LANES) {
+        RFN(vec) right[4];
+#pragma clang loop unroll(full)
+        for (int j = 0; j < columns; j++) {
+            REAL x[LANES];
+            RFN(convert_in)(x, b + j * b_column_bytes + p * bytes, dtype, LANES);
+            right[j] = RFN(load)(x);
+        }
+#pragma clang loop unroll(full)
+        for (int i = 0; i < rows; i++) {
+            RFN(vec) left = RFN(load)(a + i * a_row + p);
+#pragma clang loop unroll(full)
+            for (int j = 0; j < columns; j++) sum[i][j] += left * right[j];
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < columns; j++) {
+            REAL total = 0;
+            for (int l = 0; l < LANES; l++) total += sum[i][j][l];
+            for (int64_t q = p; q < k; q++) {
+                REAL x;
+                RFN(convert_in)(&x, b + j * b_column_bytes + q * bytes, dtype, 1);
+                total += a[i * a_row + q] * x;
+            }
+            c[i * c_row + j] = total;
+        }
+}
+
+MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b,
+                                  int64_t b_column_bytes, int32_t dtype, int64_t bytes, int64_t m, int64_t n, int64_t k) {
+    for (int64_t j = 0; j < n; j += 4) {
+        const char *columns = b + j * b_column_bytes;
+        for (int64_t i = 0; i < m; i += 4) {
+            REAL *to = c + i * c_row + j;
+            const REAL *left = a + i * a_row;
+            // A group that is not full goes one element at a time; each element's order of sums is the same.
+            if (n - j >= 4 && m - i >= 4) {
+                RFN(thin_dots_tile)(to, c_row, left, a_row, columns, b_column_bytes, dtype, bytes, 4, 4, k);
+            } else if (n - j >= 4) {
+                for (int64_t r = 0; r < m - i; r++)
+                    RFN(thin_dots_tile)(to + r * c_row, c_row, left + r * a_row, a_row, columns, b_column_bytes, dtype, bytes,
+                                   1, 4, k);
+            } else {
+                for (int64_t r = 0; r < m - i && r < 4; r++)
+                    for (int64_t q = 0; q < n - j; q++)
+                        RFN(thin_dots_tile)(to + r * c_row + q, c_row, left + r * a_row, a_row, columns + q * b_column_bytes,
+                                       b_column_bytes, dtype, bytes, 1, 1, k);
+            }
+        }
+    }
+}
+
+// The dtype is made a constant, so that conversions are inlined.
+#define THIN_DTYPES(call)                                                                                              \
+    if (dtype == REAL_DTYPE) {                                                                                         \
+        call(REAL_DTYPE, (int64_t)sizeof(REAL));                                                                       \
+    } else if (dtype == MK_BF16) {                                                                                     \
+        call(MK_BF16, 2);                                                                                              \
+    } else {                                                                                                           \
+        call(MK_F16, 2);                                                                                               \
+    }
+
+// c[m, n] += a[m, THIN_DEPTH] @ b[THIN_DEPTH, n]; rows of b are contiguous and b_row_bytes apart.
+static void RFN(thin_update)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b, int64_t b_row_bytes,
+                             int32_t dtype, int64_t m, int64_t n) {
+#define THIN_CALL(type, bytes) RFN(thin_update_of)(c, c_row, a, a_row, b, b_row_bytes, type, bytes, m, n)
+    THIN_DTYPES(THIN_CALL)
+#undef THIN_CALL
+}
+
+// c[m, n] = a[m, k] @ b[k, n]; columns of b are contiguous and b_column_bytes apart.
+static void RFN(thin_dots)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b, int64_t b_column_bytes,
+                           int32_t dtype, int64_t m, int64_t n, int64_t k) {
+#define THIN_CALL(type, bytes) RFN(thin_dots_of)(c, c_row, a, a_row, b, b_column_bytes, type, bytes, m, n, k)
+    THIN_DTYPES(THIN_CALL)
+#undef THIN_CALL
+}
+#undef THIN_DTYPES
