@@ -1,0 +1,35 @@
+import ArgumentParser
+import Foundation
+import Martlet
+import MartletModels
+import MartletTraining
+
+/// The model that a command uses.
+struct CheckpointOption: ParsableArguments {
+    @Option(help: "A checkpoint, a run's folder (its last checkpoint), or any folder with config.json and model.safetensors.")
+    var checkpoint: String
+    @Flag(help: "Of a run, take the checkpoint with the lowest held-out loss.")
+    var best = false
+    @Option(help: "Convert the weights: float32, bfloat16 or float64. As stored unless given.")
+    var dtype: String?
+
+    /// The folder that is meant; a checkpoint of a run is checked byte by byte.
+    func folder() throws -> String {
+        if FileManager.default.fileExists(atPath: checkpoint + "/config.json")
+            && !FileManager.default.fileExists(atPath: checkpoint + "/manifest.json")
+        {
+            return checkpoint
+        }
+        return try CheckpointStore.open(path: checkpoint, best ? .best : .latest).checkpoint.folder
+    }
+
+    func load() throws -> ModelFolder.Contents {
+        let type = try dtype.map { name -> DType in
+            guard let type = DType(name: name), type.isFloatingPoint else {
+                throw MartletError(.configuration, "--dtype \(name): expected float32, bfloat16, float16 or float64")
+            }
+            return type
+        }
+        return try ModelFolder.load(folder(), dtype: type)
+    }
+}

@@ -1,0 +1,74 @@
+import ArgumentParser
+import Foundation
+import Martlet
+import MartletModels
+import MartletTraining
+
+struct ForwardCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "forward", abstract: "Runs a model on tokens from a file: the door for comparisons with other software.",
+        discussion: """
+            INPUTS is a safetensors file with `tokens` [batch, time], and `targets` of the same shape for a loss; without \
+            targets each token's target is the next, and the last has none. OUTPUTS gets `logits` [batch, time, vocabulary], \
+            `loss` (with z-loss) and `crossEntropy`, and with --gradients `gradient.NAME` for each parameter.
+
+            Example: martlet forward --checkpoint model --inputs in.safetensors --outputs out.safetensors --gradients
+            """)
+
+    @OptionGroup var model: CheckpointOption
+    @Option(help: "A safetensors file with tokens.")
+    var inputs: String
+    @Option(help: "Where to write the results.")
+    var outputs: String
+    @Flag(help: "Also write the gradient of the loss by each parameter.")
+    var gradients = false
+    @Option(help: "The coefficient of log²Z in the loss.")
+    var zLoss = 1e-4
+
+    func run() throws {
+        let model = try model.load().model
+        let file = try SafeTensors.load(inputs)
+        func integers(_ name: String) throws -> Tensor? {
+            guard let tensor = file[name] else { return nil }
+            if !tensor.dtype.isInteger || tensor.rank != 2 {
+                throw MartletError(
+                    .format,
+                    "\(inputs): '\(name)' must be integers of two dimensions, found \(tensor.dtype) of shape \(tensor.shape)")
+            }
+            return tensor.to(.int64)
+        }
+        guard let tokens = try integers("tokens") else {
+            throw MartletError(
+                .format, "\(inputs) has no 'tokens'; found: \(file.names.isEmpty ? "nothing" : file.names.joined(separator: ", "))")
+        }
+        if tokens.count == 0 { throw MartletError(.format, "\(inputs): 'tokens' is empty, its shape is \(tokens.shape)") }
+        let high = tokens.max().item()
+        let low = tokens.min().item()
+        if low < 0 || high >= Double(model.vocabularySize) {
+            throw MartletError(
+                .mismatch,
+                "\(inputs): token \(Int(low < 0 ? low : high)) is outside the model's vocabulary, 0..<\(model.vocabularySize)")
+        }
+        let given = try integers("targets")
+        if let given, given.shape != tokens.shape {
+            throw MartletError(.format, "\(inputs): 'targets' has the shape \(given.shape), 'tokens' \(tokens.shape)")
+        }
+        let time = tokens.size(1)
+        let targets =
+            given
+            ?? Tensor.cat([tokens.narrow(1, start: 1, length: time - 1), Tensor.full([tokens.size(0), 1], -100, dtype: .int64)], dim: 1)
+        model.eval()
+        var results: [(String, Tensor)] = [("logits", noGrad { model(tokens) })]
+        let (loss, entropy) = model.loss(tokens, targets: targets, zLoss: zLoss)
+        results.append(("loss", loss.detach()))
+        results.append(("crossEntropy", entropy))
+        if gradients {
+            loss.backward()
+            for (name, parameter) in model.namedParameters() {
+                results.append(("gradient." + name, parameter.grad ?? Tensor.zeros(like: parameter)))
+            }
+        }
+        try SafeTensors.save(results, to: outputs, metadata: [:])
+        Terminal.print("\(outputs): loss \(loss.item()), cross-entropy \(entropy.item())")
+    }
+}

@@ -1,0 +1,74 @@
+import ArgumentParser
+import Foundation
+import Martlet
+import MartletTraining
+
+struct TrainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train", abstract: "Trains a model as a recipe says.",
+        discussion: """
+            Everything goes to the recipe's output folder: checkpoints, metrics.jsonl, timings.jsonl, TensorBoard events, the \
+            complete recipe, and a plot of the loss. SIGTERM or Ctrl-C saves a checkpoint and ends; --resume goes on from it \
+            with the same losses as if nothing had happened.
+
+            Examples:
+              martlet train recipe.yaml --set optimizer.learningRate=3e-3 --set steps=2000
+              martlet train recipe.yaml --resume
+              martlet train --explain optimizer
+            """)
+
+    @Argument(help: "The recipe, a YAML file.")
+    var recipe: String?
+    @Option(name: .customLong("set"), help: "Changes a value of the recipe: key.path=value. May be given several times.")
+    var overrides: [String] = []
+    @Flag(help: "Go on from the last checkpoint, or begin where there is none.")
+    var resume = false
+    @Flag(help: "With --resume: where the last checkpoint is damaged, take the one before.")
+    var fallBack = false
+    @Flag(help: "Delete the run that is in the output folder.")
+    var overwrite = false
+    @Flag(help: "Print the complete recipe, every default spelt out, and stop.")
+    var printRecipe = false
+    @Flag(help: "Describe the keys of a recipe: all, or those of the section given in place of the recipe.")
+    var explain = false
+    @Option(help: "Threads to compute with.")
+    var threads: Int?
+
+    func run() throws {
+        if explain {
+            Terminal.print(try Recipe.explain(recipe))
+            return
+        }
+        guard let path = recipe else { throw ValidationError("a recipe is needed: martlet train RECIPE.yaml") }
+        if resume && overwrite { throw ValidationError("--resume and --overwrite exclude each other") }
+        if fallBack && !resume { throw ValidationError("--fall-back goes with --resume") }
+        let recipe = try Recipe.load(path, overrides: overrides)
+        if printRecipe {
+            Terminal.print(recipe.yaml(), terminator: "")
+            return
+        }
+        if let threads {
+            if threads < 1 { throw ValidationError("--threads must be at least 1") }
+            CPU.threadCount = threads
+        }
+        let trainer = try Trainer(
+            recipe, start: overwrite ? .overwrite : resume ? (fallBack ? .resumeFallingBack : .resume) : .new)
+        let result = try trainer.run()
+        if let signal = result.signal {
+            Terminal.error(
+                "\(signal): stopped at step \(result.step), saved \(result.checkpoint). Go on with: martlet train \(path) --resume")
+            throw ExitCode(signal == "SIGINT" ? 130 : 143)
+        }
+        var text =
+            "done: step \(result.step), loss \(Format.fixed(result.loss, 4)), \(Format.count(Double(result.tokens))) tokens in "
+            + Format.duration(result.seconds)
+        if let heldOut = result.heldOut {
+            text +=
+                "; held out: loss \(Format.fixed(heldOut.loss, 4)), perplexity \(Format.fixed(heldOut.perplexity, 2)), "
+                + "\(Format.fixed(heldOut.bitsPerByte, 4)) bits per byte"
+        }
+        Terminal.print(text)
+        Terminal.print("checkpoint: \(result.checkpoint)")
+        if !result.isComplete { Terminal.print("not all steps are done: go on with martlet train \(path) --resume") }
+    }
+}
