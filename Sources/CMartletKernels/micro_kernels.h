@@ -125,6 +125,8 @@ MK_INLINE void RFN(transpose_strip)(REAL *out, int64_t out_row, int width, const
         for (int i = (width - 1) / LANES * LANES; i >= 0; i -= LANES) {
             REAL *to = out + p * out_row + i;
             const REAL *from = in + i * in_row + p;
+            // The next strip's rows: they may lie pages apart, where the processor does not prefetch by itself.
+            for (int j = 0; j < LANES; j++) __builtin_prefetch(from + (width + j) * in_row);
             if (count - i >= LANES) RFN(transpose_square)(to, out_row, from, in_row, LANES);
             else RFN(transpose_square)(to, out_row, from, in_row, count - i);
         }
@@ -137,26 +139,38 @@ MK_INLINE void RFN(transpose_strip)(REAL *out, int64_t out_row, int width, const
 static __attribute__((unused)) void RFN(pack)(REAL *out, int width, const char *in, int32_t dtype, int64_t lane_stride, int64_t k_stride,
                       int64_t lanes, int64_t k, REAL *temporary) {
     const int64_t bytes = mk_size_of(dtype);
+    if (lane_stride == 1) {
+        // Along the rows of the source, whatever strip they go to. Rows may lie pages apart, where the processor does not
+        // prefetch by itself.
+        for (int64_t p = 0; p < k; p++) {
+            const char *row = in + p * k_stride * bytes, *ahead = row + 4 * k_stride * bytes;
+            REAL *to = out + p * width;
+            for (int64_t s = 0; s < lanes; s += width, to += (int64_t)width * k) {
+                __builtin_prefetch(ahead + s * bytes);
+                __builtin_prefetch(ahead + s * bytes + 64);
+                if (lanes - s >= width && width == NR) {
+                    RFN(convert_in)(to, row + s * bytes, dtype, NR);
+                } else {
+                    const int64_t count = mk_min64(width, lanes - s);
+                    RFN(convert_in)(to, row + s * bytes, dtype, count);
+                    for (int64_t i = count; i < width; i++) to[i] = 0;
+                }
+            }
+        }
+        return;
+    }
     for (int64_t s = 0; s < lanes; s += width, out += (int64_t)width * k) {
         int count = lanes - s < width ? (int)(lanes - s) : width;
         const char *from = in + s * lane_stride * bytes;
-        if (lane_stride == 1) {
-            for (int64_t p = 0; p < k; p++) {
-                const char *row = from + p * k_stride * bytes;
-                REAL *to = out + p * width;
-                if (count == width) {
-                    RFN(convert_in)(to, row, dtype, width);
-                } else {
-                    RFN(convert_in)(to, row, dtype, count);
-                    for (int i = count; i < width; i++) to[i] = 0;
-                }
-            }
-        } else if (k_stride == 1) {
+        if (k_stride == 1) {
             const REAL *rows = (const REAL *)from;
             int64_t row = lane_stride;
-            if (dtype != (REAL_DTYPE)) {
-                for (int i = 0; i < count; i++)
-                    RFN(convert_in)(temporary + i * k, from + i * lane_stride * bytes, dtype, k);
+            if (dtype != REAL_DTYPE) {
+                for (int i = 0; i < count; i++) {
+                    const char *at = from + i * lane_stride * bytes, *ahead = at + width * lane_stride * bytes;
+                    for (int64_t line = 0; line < k * bytes; line += 64) __builtin_prefetch(ahead + line);
+                    RFN(convert_in)(temporary + i * k, at, dtype, k);
+                }
                 rows = temporary;
                 row = k;
             }

@@ -31,10 +31,21 @@ typedef REAL RFN(vec_u) __attribute__((ext_vector_type(LANES), aligned(sizeof(RE
 
 MK_INLINE RFN(vec) RFN(load)(const REAL *p) { return *(const RFN(vec_u) *)p; }
 MK_INLINE void RFN(store)(REAL *p, RFN(vec) v) { *(RFN(vec_u) *)p = v; }
+// In halves: the order is that of a balanced tree.
 MK_INLINE REAL RFN(add_lanes)(RFN(vec) v) {
-    REAL sum = 0;
-    for (int i = 0; i < LANES; i++) sum += v[i];
-    return sum;
+#if LANES == 16
+    __auto_type v8 = v.lo + v.hi;
+    __auto_type v4 = v8.lo + v8.hi;
+    __auto_type v2 = v4.lo + v4.hi;
+#elif LANES == 8
+    __auto_type v4 = v.lo + v.hi;
+    __auto_type v2 = v4.lo + v4.hi;
+#elif LANES == 4
+    __auto_type v2 = v.lo + v.hi;
+#else
+    __auto_type v2 = v;
+#endif
+    return v2[0] + v2[1];
 }
 // NaN in the data may be skipped.
 MK_INLINE REAL RFN(row_max)(const REAL *x, int64_t n) {

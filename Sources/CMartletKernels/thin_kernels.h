@@ -7,13 +7,17 @@
 // c[m, n] += a[m, THIN_DEPTH] @ b[THIN_DEPTH, n], columns of b contiguous and `depth` of its rows used.
 MK_INLINE void RFN(thin_update_of)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b, int64_t b_row_bytes,
                                 int32_t dtype, int64_t bytes, int64_t m, int64_t n) {
+    // Short rows may lie pages apart, where the processor does not prefetch by itself.
+    const bool prefetch = n * bytes <= 2048;
     for (int64_t j = 0; j + LANES <= n; j += LANES) {
         RFN(vec) right[THIN_DEPTH];
 #pragma clang loop unroll(full)
         for (int p = 0; p < THIN_DEPTH; p++) {
             REAL x[LANES];
-            RFN(convert_in)(x, b + p * b_row_bytes + j * bytes, dtype, LANES);
+            const char *at = b + p * b_row_bytes + j * bytes;
+            RFN(convert_in)(x, at, dtype, LANES);
             right[p] = RFN(load)(x);
+            if (prefetch) __builtin_prefetch(at + THIN_DEPTH * b_row_bytes);
         }
         for (int64_t i = 0; i < m; i++) {
             RFN(vec) sum = RFN(load)(c + i * c_row + j);
@@ -73,6 +77,11 @@ MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t 
                                   int64_t b_column_bytes, int32_t dtype, int64_t bytes, int64_t m, int64_t n, int64_t k) {
     for (int64_t j = 0; j < n; j += 4) {
         const char *columns = b + j * b_column_bytes;
+        // Short columns may lie pages apart, where the processor does not prefetch by itself.
+        if (k * bytes <= 2048)
+            for (int64_t q = 8; q < 12; q++)
+                for (int64_t line = 0; line < k * bytes; line += 64)
+                    __builtin_prefetch(columns + q * b_column_bytes + line);
         for (int64_t i = 0; i < m; i += 4) {
             REAL *to = c + i * c_row + j;
             const REAL *left = a + i * a_row;
