@@ -1,6 +1,7 @@
 // Contiguous conversion between all dtypes.
 #include "mk_elementwise_private.h"
 
+enum { BUFFER = 1024 };
 typedef void (*convert_fn)(void *out, const void *in, int64_t n);
 
 // Rows and columns in the order of the dtypes without the two half types.
@@ -49,9 +50,9 @@ void mk_convert(void *out, int32_t to, const void *in, int32_t from, int64_t n) 
     } else {
         // By way of float. A value that float cannot hold is rounded to odd first, so that rounding it to half afterwards
         // gives what rounding once would.
-        _Alignas(64) float buffer[MK_TILE];
-        for (int64_t i = 0; i < n; i += MK_TILE) {
-            int64_t m = n - i < MK_TILE ? n - i : MK_TILE;
+        _Alignas(64) float buffer[BUFFER];
+        for (int64_t i = 0; i < n; i += BUFFER) {
+            int64_t m = n - i < BUFFER ? n - i : BUFFER;
             const char *source = (const char *)in + i * mk_size_of(from);
             char *target = (char *)out + i * mk_size_of(to);
             if (mk_is_half(from)) mk_floats_from(buffer, source, from, m);

@@ -2,7 +2,8 @@
 #include "mk_elementwise_private.h"
 
 void mk_scalar_store(void *out, int32_t dtype, mk_scalar value) {
-    if (mk_is_float(dtype)) mk_convert(out, dtype, &value.d, MK_F64, 1);
+    if (dtype == MK_F32) *(float *)out = (float)value.d;
+    else if (mk_is_float(dtype)) mk_convert(out, dtype, &value.d, MK_F64, 1);
     else mk_convert(out, dtype, &value.i, MK_I64, 1);
 }
 
@@ -64,11 +65,11 @@ static void copy_same(const mk_tensor *out, const mk_tensor *in) {
         p.columns = width < MK_GRAIN ? width : MK_GRAIN;
         p.rows = MK_GRAIN / p.columns;
     } else {
-        // 64 x 64 elements: both sides of a transposition stay in L1 and use whole cache lines.
-        p.columns = width < 64 ? width : 64;
-        p.rows = height < 64 ? height : 64;
-        if (p.rows < 64) p.columns = width < 4096 / p.rows ? width : 4096 / p.rows;
-        else if (p.columns < 64) p.rows = height < 4096 / p.columns ? height : 4096 / p.columns;
+        // 128 x 128 elements: both sides of a transposition stay in L2 and use whole cache lines.
+        p.columns = width < 128 ? width : 128;
+        p.rows = height < 128 ? height : 128;
+        if (p.rows < 128) p.columns = width < 16384 / p.rows ? width : 16384 / p.rows;
+        else if (p.columns < 128) p.rows = height < 16384 / p.columns ? height : 16384 / p.columns;
     }
     if (p.rows > height) p.rows = height;
     p.tiles_along = (width + p.columns - 1) / p.columns;
@@ -106,16 +107,24 @@ typedef struct {
     char *data;
     int64_t size;
     uint64_t value;
+    bool uniform; // all bytes of the value are equal
 } fill_job;
 
 static void fill_range(void *context, int64_t begin, int64_t end) {
     const fill_job *job = context;
+    if (job->uniform) {
+        memset(job->data + begin * job->size, *(const uint8_t *)&job->value, (size_t)((end - begin) * job->size));
+        return;
+    }
     mk_copy_2d(job->data + begin * job->size, job->size, 0, (const char *)&job->value, 0, 0, job->size, 1, end - begin);
 }
 
 void mk_fill(const mk_tensor *out, mk_scalar value) {
     fill_job job = {.data = out->data, .size = mk_size_of(out->dtype)};
     mk_scalar_store(&job.value, out->dtype, value);
+    const uint8_t *bytes = (const uint8_t *)&job.value;
+    job.uniform = true;
+    for (int64_t i = 1; i < job.size; i++) job.uniform &= bytes[i] == bytes[0];
     if (mk_is_contiguous(out)) {
         mk_parallel_range(mk_count(out), MK_GRAIN, fill_range, &job);
         return;

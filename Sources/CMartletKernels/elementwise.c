@@ -5,7 +5,7 @@
 #include "mk_elementwise_private.h"
 
 // Elements per chunk for kernels that call the mathematical library: about 10 ns each.
-#define LIBRARY_GRAIN 4096
+#define LIBRARY_GRAIN 8192
 
 // The type in which a dtype is computed.
 MK_INLINE int32_t computed(int32_t dtype) { return mk_is_half(dtype) ? MK_F32 : dtype; }

@@ -5,6 +5,12 @@
 // (the output last). So there is one loop per operation and type, and every other layout costs one more pass over L1.
 #include "mk_elementwise_private.h"
 
+#define OPERANDS 4
+// Rows of fewer elements than this are not worth a call of the kernel each.
+#define NARROW 32
+// Elements of a tile that takes no transposition: the buffers of all operands stay in L1.
+#define RUN 1024
+
 typedef struct {
     mk_walk walk; // operand 0 is the output
     mk_kernel kernel;
@@ -14,11 +20,12 @@ typedef struct {
     int32_t storage[MK_WALK_MAX], compute[MK_WALK_MAX];
     int64_t size[MK_WALK_MAX]; // of a stored element
     bool direct[MK_WALK_MAX];  // contiguous along dimension 0 and no conversion
-    bool constant[MK_WALK_MAX];
+    bool constant[MK_WALK_MAX]; // one element everywhere
+    bool repeats[MK_WALK_MAX];  // the same row along dimension 1
 } plan;
 
 typedef struct {
-    _Alignas(64) char values[MK_WALK_MAX][MK_TILE * 8]; // in the type of the computation
+    _Alignas(64) char values[OPERANDS][MK_TILE * 8]; // in the type of the computation
     _Alignas(64) char raw[MK_TILE * 8];                 // gathered, not yet converted
 } tile_buffers;
 
@@ -72,6 +79,9 @@ static void run_tiles(void *context, int64_t begin, int64_t end) {
         for (int32_t k = 0; k < operands; k++) outer[k] += index[d] * w->strides[d][k];
     }
     int64_t height = w->rank > 1 ? w->shape[1] : 1;
+    // What the buffers hold: an operand broadcast along dimension 1 is often the same for the next tile.
+    const char *loaded[MK_WALK_MAX] = {NULL};
+    int64_t loaded_rows[MK_WALK_MAX], loaded_columns = 0;
     for (int64_t tile = begin; tile < end; tile++) {
         int64_t column = along * p->columns, row = down * p->rows;
         int64_t columns = w->shape[0] - column < p->columns ? w->shape[0] - column : p->columns;
@@ -81,20 +91,40 @@ static void run_tiles(void *context, int64_t begin, int64_t end) {
         for (int32_t k = 0; k < operands; k++) {
             at[k] = outer[k] + column * w->strides[0][k] + (row == 0 ? 0 : row * w->strides[1][k]);
         }
-        for (int32_t k = 1; k < operands; k++) {
-            if (p->direct[k] && (rows == 1 || w->strides[1][k] == columns * p->size[k])) {
-                in[k - 1] = at[k];
-            } else {
-                if (!p->constant[k]) load_tile(p, &buffers, k, at[k], rows, columns);
-                in[k - 1] = buffers.values[k];
+        if (columns != loaded_columns) {
+            for (int32_t k = 1; k < operands; k++) loaded[k] = NULL;
+            loaded_columns = columns;
+        }
+        // Wide rows of a direct operand are passed one by one; narrow ones are gathered so that the kernel runs once.
+        bool row_by_row = false, stored = false;
+        int64_t step[MK_WALK_MAX]; // from row to row of what the kernel gets
+        for (int32_t k = 0; k < operands; k++) {
+            bool dense = p->direct[k] && (rows == 1 || w->strides[1][k] == columns * p->size[k]);
+            if (dense || (p->direct[k] && columns >= NARROW)) {
+                step[k] = rows == 1 ? 0 : w->strides[1][k];
+                row_by_row |= !dense;
+                if (k > 0) in[k - 1] = at[k];
+                else stored = true;
+                continue;
             }
+            step[k] = columns * mk_size_of(p->compute[k]);
+            if (k == 0) continue;
+            in[k - 1] = buffers.values[k];
+            if (p->constant[k] || (p->repeats[k] && at[k] == loaded[k] && rows <= loaded_rows[k])) continue;
+            load_tile(p, &buffers, k, at[k], rows, columns);
+            loaded[k] = at[k];
+            loaded_rows[k] = rows;
         }
-        if (p->direct[0] && (rows == 1 || w->strides[1][0] == columns * p->size[0])) {
-            p->kernel(at[0], in, rows * columns, p->parameters);
+        char *out = stored ? at[0] : buffers.values[0];
+        if (row_by_row) {
+            for (int64_t r = 0; r < rows; r++) {
+                p->kernel(out + r * step[0], in, columns, p->parameters);
+                for (int32_t k = 1; k < operands; k++) in[k - 1] = (const char *)in[k - 1] + step[k];
+            }
         } else {
-            p->kernel(buffers.values[0], in, rows * columns, p->parameters);
-            store_tile(p, &buffers, at[0], rows, columns);
+            p->kernel(out, in, rows * columns, p->parameters);
         }
+        if (!stored) store_tile(p, &buffers, at[0], rows, columns);
         if (++along < p->tiles_along) continue;
         along = 0;
         if (++down < p->tiles_down) continue;
@@ -119,7 +149,8 @@ static void run_contiguous(void *context, int64_t begin, int64_t end) {
 static void choose_tile(plan *p) {
     const mk_walk *w = &p->walk;
     int64_t width = w->shape[0], height = w->rank > 1 ? w->shape[1] : 1;
-    bool transposed = false;
+    bool transposed = false, staged = false;
+    for (int32_t k = 0; k < w->operands; k++) staged |= p->storage[k] != p->compute[k];
     for (int32_t k = 0; k < w->operands && w->rank > 1; k++) {
         int64_t s0 = w->strides[0][k], s1 = w->strides[1][k];
         // Neighbours along dimension 1 share cache lines and those along dimension 0 do not.
@@ -128,32 +159,49 @@ static void choose_tile(plan *p) {
     if (transposed && width > 32) {
         p->rows = height < 32 ? height : 32;
         p->columns = width < MK_TILE / p->rows ? width : MK_TILE / p->rows;
-    } else if (width >= 128) {
-        p->columns = width < MK_TILE ? width : MK_TILE;
+    } else if (width >= (staged ? RUN / 2 : 128)) {
+        p->columns = width < RUN ? width : RUN;
         p->rows = 1;
     } else {
         p->columns = width;
-        p->rows = height < MK_TILE / width ? height : MK_TILE / width;
+        p->rows = height < RUN / width ? height : RUN / width;
     }
     p->tiles_along = (width + p->columns - 1) / p->columns;
     p->tiles_down = (height + p->rows - 1) / p->rows;
 }
 
+// The short way for what needs neither gathering nor conversion nor threads: contiguous operands, and constants.
+static bool run_small(mk_kernel kernel, const void *parameters, int32_t operands, const mk_tensor *const *tensors,
+                      const int32_t *compute, int64_t grain) {
+    int64_t count = mk_count(tensors[0]);
+    if (count > grain) return false;
+    const void *in[MK_WALK_MAX];
+    int32_t constant = 0;
+    for (int32_t k = 0; k < operands; k++) {
+        const mk_tensor *t = tensors[k];
+        if (t->dtype != compute[k]) return false;
+        if (k > 0) in[k - 1] = t->data;
+        if (mk_is_contiguous(t)) continue;
+        for (int32_t d = 0; d < t->rank; d++) {
+            if (t->strides[d] != 0) return false;
+        }
+        if (constant != 0 || k == 0 || count > RUN) return false;
+        constant = k;
+    }
+    if (count == 0) return true;
+    _Alignas(64) char values[RUN * 8];
+    if (constant != 0) {
+        int64_t size = mk_size_of(compute[constant]);
+        mk_copy_2d(values, size, 0, tensors[constant]->data, 0, 0, size, 1, count);
+        in[constant - 1] = values;
+    }
+    kernel(tensors[0]->data, in, count, parameters);
+    return true;
+}
+
 void mk_elementwise(mk_kernel kernel, const void *parameters, int32_t operands, const mk_tensor *const *tensors,
                     const int32_t *compute, int64_t grain) {
-    bool contiguous = true;
-    for (int32_t k = 0; k < operands && contiguous; k++) {
-        contiguous = tensors[k]->dtype == compute[k] && mk_is_contiguous(tensors[k]);
-    }
-    if (contiguous) {
-        int64_t count = mk_count(tensors[0]);
-        if (count <= grain) {
-            const void *in[MK_WALK_MAX];
-            for (int32_t k = 1; k < operands; k++) in[k - 1] = tensors[k]->data;
-            if (count > 0) kernel(tensors[0]->data, in, count, parameters);
-            return;
-        }
-    }
+    if (run_small(kernel, parameters, operands, tensors, compute, grain)) return;
     plan p;
     p.kernel = kernel;
     p.parameters = parameters;
@@ -165,6 +213,7 @@ void mk_elementwise(mk_kernel kernel, const void *parameters, int32_t operands, 
         p.compute[k] = compute[k];
         p.size[k] = mk_size_of(tensors[k]->dtype);
         p.direct[k] = p.storage[k] == p.compute[k] && p.walk.strides[0][k] == p.size[k];
+        p.repeats[k] = p.walk.rank > 1 && p.walk.strides[1][k] == 0;
         p.constant[k] = true;
         for (int32_t d = 0; d < p.walk.rank; d++) p.constant[k] &= p.walk.strides[d][k] == 0;
         all_direct &= p.direct[k];

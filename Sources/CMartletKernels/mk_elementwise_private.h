@@ -5,8 +5,8 @@
 #include "include/mk_elementwise.h"
 #include "mk_simd.h"
 
-// Elements that are staged at once where an operand has to be gathered or converted: a few such buffers fit in L1.
-#define MK_TILE 1024
+// Most elements that are staged at once where an operand has to be gathered or converted.
+#define MK_TILE 4096
 
 #define MK_UNARY_COUNT (MK_IS_FINITE + 1)
 #define MK_BINARY_COUNT (MK_LOGICAL_XOR + 1)

@@ -49,45 +49,83 @@ MK_INLINE void transpose_block_8(char *out, int64_t out_1, const char *in, int64
 
 // MARK: by size of the element
 
+// A block of a transposition at a time goes through a buffer where the rows of `out` lie far apart: strides that are powers
+// of two put all of them in the same few cache sets, so that lines would leave the cache half written. For the same reason a
+// few lines of `in` are read to their end before the next ones.
 #define COPY_2D(T, SIZE, BLOCK, TRANSPOSE_BLOCK)                                                                       \
-    static void transpose_##SIZE(char *out, int64_t out_1, const char *in, int64_t in_0, int64_t rows,                 \
-                                 int64_t columns) {                                                                    \
-        int64_t r = 0;                                                                                                 \
-        for (; r + BLOCK <= rows; r += BLOCK) {                                                                        \
-            int64_t c = 0;                                                                                             \
-            for (; c + BLOCK <= columns; c += BLOCK) {                                                                 \
+    static void transpose_near_##SIZE(char *out, int64_t out_1, const char *in, int64_t in_0, int64_t rows,            \
+                                      int64_t columns) {                                                               \
+        int64_t c = 0;                                                                                                 \
+        for (; c + BLOCK <= columns; c += BLOCK) {                                                                     \
+            int64_t r = 0;                                                                                             \
+            for (; r + BLOCK <= rows; r += BLOCK) {                                                                    \
                 TRANSPOSE_BLOCK(out + r * out_1 + c * SIZE, out_1, in + c * in_0 + r * SIZE, in_0);                    \
             }                                                                                                          \
-            for (; c < columns; c++) {                                                                                 \
-                for (int64_t i = r; i < r + BLOCK; i++) {                                                              \
-                    *(T *)(out + i * out_1 + c * SIZE) = *(const T *)(in + c * in_0 + i * SIZE);                       \
+            for (; r < rows; r++) {                                                                                    \
+                for (int64_t i = c; i < c + BLOCK; i++) {                                                              \
+                    *(T *)(out + r * out_1 + i * SIZE) = *(const T *)(in + i * in_0 + r * SIZE);                       \
                 }                                                                                                      \
             }                                                                                                          \
         }                                                                                                              \
-        for (; r < rows; r++) {                                                                                        \
-            for (int64_t c = 0; c < columns; c++) {                                                                    \
+        for (; c < columns; c++) {                                                                                     \
+            for (int64_t r = 0; r < rows; r++) {                                                                       \
                 *(T *)(out + r * out_1 + c * SIZE) = *(const T *)(in + c * in_0 + r * SIZE);                           \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void transpose_##SIZE(char *out, int64_t out_1, const char *in, int64_t in_0, int64_t rows,                 \
+                                 int64_t columns) {                                                                    \
+        enum { WIDTH = 128, HEIGHT = SIZE == 8 ? 32 : 64 };                                                            \
+        if ((out_1 < 0 ? -out_1 : out_1) <= WIDTH * SIZE || columns < 32 || rows < 32) {                               \
+            transpose_near_##SIZE(out, out_1, in, in_0, rows, columns);                                                \
+            return;                                                                                                    \
+        }                                                                                                              \
+        _Alignas(64) char buffer[HEIGHT * WIDTH * SIZE];                                                               \
+        for (int64_t c = 0; c < columns; c += WIDTH) {                                                                 \
+            int64_t width = columns - c < WIDTH ? columns - c : WIDTH;                                                 \
+            for (int64_t r = 0; r < rows; r += HEIGHT) {                                                               \
+                int64_t height = rows - r < HEIGHT ? rows - r : HEIGHT;                                                \
+                transpose_near_##SIZE(buffer, WIDTH * SIZE, in + c * in_0 + r * SIZE, in_0, height, width);            \
+                char *to = out + r * out_1 + c * SIZE;                                                                 \
+                for (int64_t i = 0; i < height; i++) {                                                                 \
+                    memcpy(to + i * out_1, buffer + i * WIDTH * SIZE, (size_t)width * SIZE);                           \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    /* Rows so short that a call or the entry of a vector loop would cost more than the elements. */                   \
+    MK_INLINE void copy_short_##SIZE(char *out, int64_t out_0, int64_t out_1, const char *in, int64_t in_0,            \
+                                     int64_t in_1, int64_t rows, int64_t columns) {                                    \
+        for (int64_t r = 0; r < rows; r++) {                                                                           \
+            T *to = (T *)(out + r * out_1);                                                                            \
+            const char *from = in + r * in_1;                                                                          \
+            _Pragma("clang loop vectorize(disable)") for (int64_t c = 0; c < columns; c++) {                           \
+                T value = *(const T *)(from + c * in_0);                                                               \
+                /* Keeps the compiler from recognizing memcpy. */                                                      \
+                __asm__("" : "+r"(value));                                                                             \
+                *(T *)((char *)to + c * out_0) = value;                                                                \
             }                                                                                                          \
         }                                                                                                              \
     }                                                                                                                  \
     static void copy_##SIZE(char *out, int64_t out_0, int64_t out_1, const char *in, int64_t in_0, int64_t in_1,       \
                             int64_t rows, int64_t columns) {                                                           \
-        if (out_0 == SIZE && in_0 == SIZE) {                                                                           \
-            for (int64_t r = 0; r < rows; r++) {                                                                       \
-                T *restrict to = (T *)(out + r * out_1);                                                               \
-                const T *restrict from = (const T *)(in + r * in_1);                                                   \
-                if (columns * SIZE >= 64) {                                                                            \
-                    memcpy(to, from, (size_t)columns * SIZE);                                                          \
-                } else {                                                                                               \
-                    /* Shorter than a call of memcpy, which the compiler would make of the plain loop. */              \
-                    _Pragma("clang loop vectorize(disable)") for (int64_t c = 0; c < columns; c++) {                   \
-                        T value = from[c];                                                                             \
-                        __asm__("" : "+r"(value));                                                                     \
-                        to[c] = value;                                                                                 \
-                    }                                                                                                  \
-                }                                                                                                      \
+        if (in_1 == 0 && rows > 2 && out_0 == SIZE && out_1 == columns * SIZE) {                                       \
+            /* One row repeated without gaps: write it once, then double what is there. */                             \
+            copy_##SIZE(out, out_0, out_1, in, in_0, 0, 1, columns);                                                   \
+            int64_t done = out_1, all = rows * out_1;                                                                  \
+            while (done < all) {                                                                                       \
+                int64_t n = done < all - done ? done : all - done;                                                     \
+                memcpy(out + done, out, (size_t)n);                                                                    \
+                done += n;                                                                                             \
             }                                                                                                          \
+        } else if (out_0 == SIZE && in_0 == SIZE) {                                                                    \
+            if (columns * SIZE < 64) copy_short_##SIZE(out, SIZE, out_1, in, SIZE, in_1, rows, columns);               \
+            else for (int64_t r = 0; r < rows; r++) memcpy(out + r * out_1, in + r * in_1, (size_t)columns * SIZE);    \
         } else if (out_0 == SIZE && in_0 == 0) {                                                                       \
+            if (columns * SIZE < 64) {                                                                                 \
+                copy_short_##SIZE(out, SIZE, out_1, in, 0, in_1, rows, columns);                                       \
+                return;                                                                                                \
+            }                                                                                                          \
             for (int64_t r = 0; r < rows; r++) {                                                                       \
                 T value = *(const T *)(in + r * in_1);                                                                 \
                 T *to = (T *)(out + r * out_1);                                                                        \
@@ -98,11 +136,7 @@ MK_INLINE void transpose_block_8(char *out, int64_t out_1, const char *in, int64
         } else if (in_0 == SIZE && out_1 == SIZE) {                                                                    \
             transpose_##SIZE(out, out_0, in, in_1, columns, rows);                                                     \
         } else {                                                                                                       \
-            for (int64_t r = 0; r < rows; r++) {                                                                       \
-                char *to = out + r * out_1;                                                                            \
-                const char *from = in + r * in_1;                                                                      \
-                for (int64_t c = 0; c < columns; c++, to += out_0, from += in_0) *(T *)to = *(const T *)from;          \
-            }                                                                                                          \
+            copy_short_##SIZE(out, out_0, out_1, in, in_0, in_1, rows, columns);                                       \
         }                                                                                                              \
     }
 
