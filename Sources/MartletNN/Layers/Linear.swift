@@ -1,0 +1,47 @@
+public import Martlet
+
+/// y = x weightᵀ + bias, on the last dimension.
+///
+/// Input [..., in], output [..., out].
+public final class Linear: Module {
+    /// [out, in].
+    public let weight: Parameter
+    /// [out], nil without bias.
+    public let bias: Parameter?
+
+    /// - Parameters:
+    ///   - initializer: of the weight; PyTorch's unless given. The bias is uniform in ± 1 / sqrt(in), as PyTorch's.
+    public init(
+        _ inFeatures: Int, _ outFeatures: Int, bias: Bool = true, initializer: Initializer = .torchLinear,
+        dtype: DType = .float32, generator: Generator = .default
+    ) {
+        if inFeatures < 0 || outFeatures < 0 {
+            trap("Linear", "sizes may not be negative: in \(inFeatures), out \(outFeatures)")
+        }
+        weight = Parameter(initializer([outFeatures, inFeatures], dtype: dtype, generator: generator))
+        let bound = 1 / Double(max(1, inFeatures)).squareRoot()
+        self.bias =
+            bias
+            ? Parameter(Initializer.uniform(low: -bound, high: bound)([outFeatures], dtype: dtype, generator: generator))
+            : nil
+    }
+
+    /// A layer of given weights: [out, in] and [out]. Giving another module's parameter ties the two.
+    public init(weight: Parameter, bias: Parameter? = nil) {
+        if weight.rank != 2 || bias.map({ $0.shape != [weight.shape[0]] }) ?? false {
+            trap(
+                "Linear",
+                "a weight [out, in] and a bias [out] are needed, the shapes are \(weight.shape)"
+                    + (bias.map { " and \($0.shape)" } ?? ""))
+        }
+        self.weight = weight
+        self.bias = bias
+    }
+
+    public var inFeatures: Int { weight.size(1) }
+    public var outFeatures: Int { weight.size(0) }
+
+    public override func forward(_ x: Tensor) -> Tensor { x.linear(weight, bias) }
+
+    public override var extraDescription: String { "in: \(inFeatures), out: \(outFeatures), bias: \(bias != nil)" }
+}
