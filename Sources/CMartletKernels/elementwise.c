@@ -18,6 +18,15 @@ static _Noreturn void undefined(const char *function, int op, int32_t dtype) {
 // MARK: unary
 
 void mk_unary(mk_unary_op op, const mk_tensor *out, const mk_tensor *a) {
+    if (mk_is_half(a->dtype)) {
+        mk_kernel kernel = mk_half_unary(op, a->dtype);
+        if (kernel != NULL) {
+            const mk_tensor *tensors[] = {out, a};
+            int32_t compute[] = {a->dtype, a->dtype};
+            mk_elementwise(kernel, NULL, 2, tensors, compute, MK_GRAIN);
+            return;
+        }
+    }
     int32_t dtype = computed(a->dtype);
     mk_kernel kernel = mk_is_float(dtype) ? mk_float_unary(op, dtype) : mk_integer_unary(op, dtype);
     if (kernel == NULL) undefined("mk_unary", op, a->dtype);
@@ -29,17 +38,23 @@ void mk_unary(mk_unary_op op, const mk_tensor *out, const mk_tensor *a) {
 
 // MARK: binary
 
+// dtype: the type of the computation.
 static void run_binary(mk_binary_op op, const mk_tensor *out, const mk_tensor *a, const mk_tensor *b, int32_t dtype) {
-    mk_kernel kernel = mk_is_float(dtype) ? mk_float_binary(op, dtype) : mk_integer_binary(op, dtype);
+    mk_kernel kernel = NULL;
+    if (mk_is_half(dtype)) {
+        kernel = mk_half_binary(op, dtype);
+        if (kernel == NULL) dtype = MK_F32;
+    }
+    if (kernel == NULL) kernel = mk_is_float(dtype) ? mk_float_binary(op, dtype) : mk_integer_binary(op, dtype);
     if (kernel == NULL) undefined("mk_binary", op, dtype);
     const mk_tensor *tensors[] = {out, a, b};
-    int32_t compute[] = {computed(out->dtype), dtype, dtype};
+    int32_t compute[] = {out->dtype == MK_BOOL ? MK_BOOL : dtype, dtype, dtype};
     bool library = (op >= MK_FLOOR_DIV && op <= MK_POW) || op == MK_ATAN2 || op == MK_HYPOT;
     mk_elementwise(kernel, NULL, 3, tensors, compute, library ? LIBRARY_GRAIN : MK_GRAIN);
 }
 
 void mk_binary(mk_binary_op op, const mk_tensor *out, const mk_tensor *a, const mk_tensor *b) {
-    run_binary(op, out, a, b, computed(a->dtype));
+    run_binary(op, out, a, b, a->dtype);
 }
 
 // x ** y for the exponents that are cheaper as something else.
@@ -57,6 +72,18 @@ void mk_binary_scalar(mk_binary_op op, const mk_tensor *out, const mk_tensor *a,
     if (op == MK_POW && !scalar_on_left && mk_is_float(dtype) && run_power(out, a, scalar.d)) return;
     uint64_t value;
     mk_scalar_store(&value, dtype, scalar);
+    if (mk_is_half(a->dtype)) {
+        // A scalar that the half type holds exactly needs no more precision than that.
+        uint64_t half;
+        float wide, back;
+        memcpy(&wide, &value, sizeof(wide));
+        mk_convert(&half, a->dtype, &wide, MK_F32, 1);
+        mk_convert(&back, MK_F32, &half, a->dtype, 1);
+        if (back == wide) {
+            value = half;
+            dtype = a->dtype;
+        }
+    }
     mk_tensor constant = {.data = &value, .dtype = dtype, .rank = out->rank};
     for (int32_t d = 0; d < out->rank; d++) constant.shape[d] = out->shape[d];
     if (scalar_on_left) run_binary(op, out, &constant, a, dtype);

@@ -26,6 +26,9 @@ void mk_copy_2d(char *out, int64_t out_0, int64_t out_1, const char *in, int64_t
 // Kernels by operation and dtype of the computation, NULL where an operation is not defined for the dtype.
 mk_kernel mk_float_unary(mk_unary_op op, int32_t dtype);
 mk_kernel mk_float_binary(mk_binary_op op, int32_t dtype);
+// The same for operands of a half type that are not converted to float first: only for some operations.
+mk_kernel mk_half_unary(mk_unary_op op, int32_t dtype);
+mk_kernel mk_half_binary(mk_binary_op op, int32_t dtype);
 mk_kernel mk_integer_unary(mk_unary_op op, int32_t dtype);
 mk_kernel mk_integer_binary(mk_binary_op op, int32_t dtype);
 typedef enum { MK_ADDCMUL, MK_ADDCDIV, MK_AXPY } mk_fused_op;
