@@ -122,14 +122,14 @@ MK_INLINE double RFN(sigmoid)(double x) {
     double e = exp(-fabs(x));
     return (x < 0 ? e : 1.0) / (1.0 + e);
 }
-MK_INLINE double RFN(sqrt)(double x) { return sqrt(x); }
+MK_INLINE double RFN(sqrt)(double x) { return __builtin_elementwise_sqrt(x); }
 #else
 MK_INLINE float RFN(exp)(float x) { return mk_expf(x); }
 MK_INLINE float RFN(exp_nonpositive)(float x) { return mk_expf_nonpositive(x); }
 MK_INLINE float RFN(log)(float x) { return mk_logf(x); }
 MK_INLINE float RFN(erf)(float x) { return mk_erff(x); }
 MK_INLINE float RFN(sigmoid)(float x) { return mk_sigmoidf(x); }
-MK_INLINE float RFN(sqrt)(float x) { return sqrtf(x); }
+MK_INLINE float RFN(sqrt)(float x) { return __builtin_elementwise_sqrt(x); }
 #endif
 
 MK_INLINE REAL RFN(row_sum)(const REAL *a, int64_t n) {
