@@ -2,7 +2,7 @@
 #include "reduce.h"
 
 typedef struct arg_table {
-    void (*columns[REDUCE_TYPES][2])(void *values, int64_t *index, const void *row, int64_t i, int64_t n);
+    void (*columns[REDUCE_TYPES][2])(void *values, int32_t *index, const void *row, int32_t i, int64_t n);
 } arg_table;
 
 #define MK_KERNELS "arg_reduce_kernels.h"
@@ -118,20 +118,20 @@ static void tile_unit(const arg_job *job, int64_t unit) {
         double d[TILE];
         int64_t i[TILE];
     } values, buffer;
-    int64_t index[TILE];
+    int32_t index[TILE]; // from the segment's beginning: as wide as a float, and segments are short
     size_t size = job->type == REDUCE_F32 ? 4 : 8;
     memcpy(&values, mk_reduce_block(job->type, &buffer, in + begin * job->step, job->in->dtype, strides[0], n),
            (size_t)n * size);
-    for (int64_t j = 0; j < n; j++) index[j] = begin;
-    void (*columns)(void *, int64_t *, const void *, int64_t, int64_t) =
+    for (int64_t j = 0; j < n; j++) index[j] = 0;
+    void (*columns)(void *, int32_t *, const void *, int32_t, int64_t) =
         MK_TABLE(arg_tables)->columns[job->type][job->maximum];
     for (int64_t i = begin + 1; i < end; i++)
-        columns(&values, index, mk_reduce_block(job->type, &buffer, in + i * job->step, job->in->dtype, strides[0], n), i,
-                n);
+        columns(&values, index, mk_reduce_block(job->type, &buffer, in + i * job->step, job->in->dtype, strides[0], n),
+                (int32_t)(i - begin), n);
     best_element *partials =
         job->segments > 1 ? job->partials + segment * job->lines.count + row * job->lines.shape[0] + first : NULL;
     for (int64_t j = 0; j < n; j++) {
-        best_element best = {widen(job->type, &values, j), index[j]};
+        best_element best = {widen(job->type, &values, j), begin + index[j]};
         if (partials) {
             partials[j] = best;
         } else {

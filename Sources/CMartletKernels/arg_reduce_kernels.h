@@ -1,17 +1,17 @@
 // See arg_reduce.c. Included once per instruction set.
 
 // best[j], index[j] = the better of them and (row[j], i); the first NaN is best of all.
-#define MK_ARG(NAME, T, TEST)                                                                                              \
-    static void MK_FN(arg_##NAME)(void *restrict values, int64_t *restrict index, const void *restrict data, int64_t i,    \
-                                  int64_t n) {                                                                             \
-        T *restrict best = values;                                                                                         \
-        const T *restrict row = data;                                                                                      \
-        MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                                     \
-            T x = row[j], b = best[j];                                                                                     \
-            bool take = TEST;                                                                                              \
-            best[j] = take ? x : b;                                                                                        \
-            index[j] = take ? i : index[j];                                                                                \
-        }                                                                                                                  \
+#define MK_ARG(NAME, T, TEST)                                                                                          \
+    static void MK_FN(arg_##NAME)(void *restrict values, int32_t *restrict index, const void *restrict data,           \
+                                  int32_t i, int64_t n) {                                                              \
+        T *restrict best = values;                                                                                     \
+        const T *restrict row = data;                                                                                  \
+        MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                                 \
+            T x = row[j], b = best[j];                                                                                 \
+            bool take = TEST;                                                                                          \
+            best[j] = take ? x : b;                                                                                    \
+            index[j] = take ? i : index[j];                                                                            \
+        }                                                                                                              \
     }
 MK_ARG(max_f32, float, (x > b) | ((x != x) & (b == b)))
 MK_ARG(min_f32, float, (x < b) | ((x != x) & (b == b)))

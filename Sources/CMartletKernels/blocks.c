@@ -1,6 +1,12 @@
 // Short runs of any dtype and stride, to and from the type that a kernel computes in. See mk_rows.h.
 #include "mk_rows.h"
 
+typedef uint64_t blocks_u64 __attribute__((ext_vector_type(16), aligned(8)));
+typedef uint32_t blocks_u32 __attribute__((ext_vector_type(32), aligned(4)));
+typedef uint16_t blocks_u16 __attribute__((ext_vector_type(64), aligned(2)));
+typedef uint8_t blocks_u8 __attribute__((ext_vector_type(128), aligned(1)));
+typedef uint16_t blocks_sums __attribute__((ext_vector_type(128), aligned(2)));
+
 typedef struct blocks_table {
     void (*f64_from_f32)(double *, const float *, int64_t);
     void (*f32_from_f64)(float *, const double *, int64_t);
@@ -24,6 +30,7 @@ typedef struct blocks_table {
     void (*axpy_f32_bf16)(float *, const uint16_t *, float, int64_t);
     void (*axpy_f64_f64)(double *, const double *, double, int64_t);
     void (*axpy_f64_f32)(double *, const float *, double, int64_t);
+    int64_t (*count[MK_BOOL + 1])(const void *, int64_t);
 } blocks_table;
 
 #define MK_KERNELS "blocks_kernels.h"
@@ -32,8 +39,8 @@ static const blocks_table *const blocks_tables[MK_ISA_COUNT] = MK_ISA_TABLES(blo
 
 // MARK: strided runs
 
-#define MK_GATHER(T)                                                                                                       \
-    for (int64_t i = 0; i < n; i++) ((T *)out)[i] = *(const T *)((const char *)in + i * stride);                           \
+#define MK_GATHER(T)                                                                                                   \
+    for (int64_t i = 0; i < n; i++) ((T *)out)[i] = *(const T *)((const char *)in + i * stride);                       \
     break;
 void mk_gather_run(void *out, const void *in, int64_t size, int64_t stride, int64_t n) {
     switch (size) {
@@ -45,8 +52,8 @@ void mk_gather_run(void *out, const void *in, int64_t size, int64_t stride, int6
 }
 #undef MK_GATHER
 
-#define MK_SCATTER(T)                                                                                                      \
-    for (int64_t i = 0; i < n; i++) *(T *)((char *)out + i * stride) = ((const T *)in)[i];                                 \
+#define MK_SCATTER(T)                                                                                                  \
+    for (int64_t i = 0; i < n; i++) *(T *)((char *)out + i * stride) = ((const T *)in)[i];                             \
     break;
 static void scatter_run(void *out, const void *in, int64_t size, int64_t stride, int64_t n) {
     switch (size) {
@@ -176,6 +183,10 @@ void mk_block_nonzero(int64_t *buffer, const void *in, int32_t dtype, int64_t st
         mk_gather_run(narrow.bytes, (const char *)in + i * stride, size, stride, m);
         flag_nonzero(buffer + i, narrow.bytes, dtype, m);
     }
+}
+
+int64_t mk_block_count_nonzero(const void *in, int32_t dtype, int64_t n) {
+    return MK_TABLE(blocks_tables)->count[dtype](in, n);
 }
 
 // MARK: from the type of the computation

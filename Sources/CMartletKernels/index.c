@@ -1,7 +1,8 @@
 // Gather, scatter and their relatives that take a list of rows. See include/mk_index.h.
 //
-// One engine reads (gather, index_select) and one writes (scatter, and the row operations where rows are not contiguous);
-// a list of rows is an index with zero strides in every other dimension. Contiguous rows have engines of their own.
+// One engine reads (gather, index_select) and one writes (scatter, and the row operations where rows are not
+// contiguous); a list of rows is an index with zero strides in every other dimension. Contiguous rows have engines of
+// their own.
 #include "include/mk_elementwise.h"
 #include "include/mk_index.h"
 #include "mk_rows.h"
@@ -37,7 +38,8 @@ static void check_range(void *context, int64_t begin, int64_t end) {
             int64_t found = position + i;
             int64_t seen = __atomic_load_n(&job->first_bad, __ATOMIC_RELAXED);
             while (seen < 0 || found < seen) {
-                if (__atomic_compare_exchange_n(&job->first_bad, &seen, found, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+                if (__atomic_compare_exchange_n(&job->first_bad, &seen, found, true, __ATOMIC_RELAXED,
+                                                __ATOMIC_RELAXED))
                     break;
             }
             return;
@@ -64,16 +66,16 @@ typedef struct gather_job {
     int64_t element;
 } gather_job;
 
-#define MK_GATHER_RUN(T)                                                                                                   \
-    for (int64_t i = 0; i < n; i++) {                                                                                      \
-        int64_t k = *(const int64_t *)(index + i * index_stride);                                                          \
-        k += k < 0 ? size : 0;                                                                                             \
-        *(T *)(out + i * out_stride) = *(const T *)(in + i * in_stride + k * step);                                        \
-    }                                                                                                                      \
+#define MK_GATHER_RUN(T)                                                                                               \
+    for (int64_t i = 0; i < n; i++) {                                                                                  \
+        int64_t k = *(const int64_t *)(index + i * index_stride);                                                      \
+        k += k < 0 ? size : 0;                                                                                         \
+        *(T *)(out + i * out_stride) = *(const T *)(in + i * in_stride + k * step);                                    \
+    }                                                                                                                  \
     break;
 
-#define MK_COPY_RUN(T)                                                                                                     \
-    for (int64_t i = 0; i < n; i++) *(T *)(out + i * out_stride) = *(const T *)(in + i * in_stride);                       \
+#define MK_COPY_RUN(T)                                                                                                 \
+    for (int64_t i = 0; i < n; i++) *(T *)(out + i * out_stride) = *(const T *)(in + i * in_stride);                   \
     break;
 
 static void copy_run(char *out, int64_t out_stride, const char *in, int64_t in_stride, int64_t n, int64_t element) {
@@ -212,8 +214,8 @@ static void scatter_chunk(void *context, int64_t chunk) {
 
 static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 
-static void scatter(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor *index, const mk_tensor *src, int32_t dim,
-                    double alpha) {
+static void scatter(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor *index, const mk_tensor *src,
+                    int32_t dim, double alpha) {
     mk_tensor converted = *src;
     int64_t converted_bytes = 0;
     int32_t compute = out->dtype == MK_F64 ? MK_F64 : MK_F32;
@@ -265,7 +267,8 @@ static void scatter(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor 
     if (converted_bytes) mk_scratch_free(converted.data, converted_bytes);
 }
 
-int64_t mk_scatter(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor *index, const mk_tensor *src, int32_t dim) {
+int64_t mk_scatter(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor *index, const mk_tensor *src,
+                   int32_t dim) {
     int64_t bad = first_out_of_range(index, out->shape[dim]);
     if (bad < 0) scatter(mode, out, index, src, dim, 1.0);
     return bad;
@@ -289,8 +292,9 @@ typedef struct rows_job {
     bool copy; // else add
 } rows_job;
 
-#define MK_ADD_ROW(T)                                                                                                      \
-    for (int64_t i = 0; i < n; i++) ((T *)out)[i] = (T)((uint64_t)((T *)out)[i] + scale * (uint64_t)((const T *)src)[i]);  \
+#define MK_ADD_ROW(T)                                                                                                  \
+    for (int64_t i = 0; i < n; i++)                                                                                    \
+        ((T *)out)[i] = (T)((uint64_t)((T *)out)[i] + scale * (uint64_t)((const T *)src)[i]);                          \
     break;
 
 static void add_integer_row(char *out, const char *src, int32_t dtype, int64_t alpha, int64_t n) {
@@ -306,6 +310,10 @@ static void add_integer_row(char *out, const char *src, int32_t dtype, int64_t a
     }
 }
 
+static const char *row_of(const rows_job *job, const char *src, uint64_t entry) {
+    return src + (int64_t)(uint32_t)entry * job->src_step;
+}
+
 static void rows_range(void *context, int64_t begin, int64_t end) {
     const rows_job *job = context;
     int64_t width = job->rows.shape[0], out_size = mk_size_of(job->out_dtype), src_size = mk_size_of(job->src_dtype);
@@ -319,40 +327,36 @@ static void rows_range(void *context, int64_t begin, int64_t end) {
         char *out = cursor.at[0] + column * out_size + (int64_t)(*entry >> 32) * job->out_step;
         const char *src = cursor.at[1] + column * src_size;
         if (job->copy) {
-            memcpy(out, src + (int64_t)(uint32_t)last[-1] * job->src_step, (size_t)(n * out_size));
+            memcpy(out, row_of(job, src, last[-1]), (size_t)(n * out_size));
             continue;
         }
-        double doubles[ROW_TILE];
         float floats[ROW_TILE];
+        double doubles[ROW_TILE];
         switch (job->out_dtype) {
-            case MK_F64: {
-                double *acc = (double *)(void *)out;
+            case MK_F64:
                 for (; entry < last; entry++)
-                    mk_block_axpy_f64(acc, src + (int64_t)(uint32_t)*entry * job->src_step, job->src_dtype, job->alpha, n);
+                    mk_block_axpy_f64((double *)(void *)out, row_of(job, src, *entry), job->src_dtype, job->alpha, n);
                 break;
-            }
             case MK_F32:
             case MK_F16:
             case MK_BF16: {
                 if (job->src_dtype == MK_F64) {
                     mk_block_f64(doubles, out, job->out_dtype, out_size, n);
                     for (; entry < last; entry++)
-                        mk_block_axpy_f64(doubles, src + (int64_t)(uint32_t)*entry * job->src_step, MK_F64, job->alpha, n);
+                        mk_block_axpy_f64(doubles, row_of(job, src, *entry), MK_F64, job->alpha, n);
                     mk_unblock_f64(out, job->out_dtype, out_size, doubles, n);
                     break;
                 }
                 float *acc = job->out_dtype == MK_F32 ? (float *)(void *)out : floats;
                 if (acc == floats) mk_floats_from(floats, out, job->out_dtype, n);
                 for (; entry < last; entry++)
-                    mk_block_axpy_f32(acc, src + (int64_t)(uint32_t)*entry * job->src_step, job->src_dtype,
-                                      (float)job->alpha, n);
+                    mk_block_axpy_f32(acc, row_of(job, src, *entry), job->src_dtype, (float)job->alpha, n);
                 if (acc == floats) mk_floats_to(out, job->out_dtype, floats, n);
                 break;
             }
             default:
                 for (; entry < last; entry++)
-                    add_integer_row(out, src + (int64_t)(uint32_t)*entry * job->src_step, job->out_dtype,
-                                    job->integer_alpha, n);
+                    add_integer_row(out, row_of(job, src, *entry), job->out_dtype, job->integer_alpha, n);
         }
     }
 }

@@ -1,4 +1,4 @@
-// Private to the reductions, scans, sorts and indexing kernels: runs of elements, blocks in the type of the computation.
+// Private to reductions, scans, sorting, indexing and random numbers: runs of elements, blocks of a computation's type.
 #ifndef MK_ROWS_H
 #define MK_ROWS_H
 
@@ -13,7 +13,8 @@
 MK_INLINE void *mk_scratch(int64_t bytes) {
     void *p = mk_alloc((size_t)bytes);
     if (!p) {
-        fprintf(stderr, "Martlet: out of memory: a kernel could not get %lld bytes of scratch space\n", (long long)bytes);
+        fprintf(stderr, "Martlet: out of memory: a kernel could not get %lld bytes of scratch space\n",
+                (long long)bytes);
         abort();
     }
     return p;
@@ -77,13 +78,15 @@ MK_INLINE bool mk_runs_next(mk_runs *runs) {
 // Copies n elements of `size` bytes that are `stride` bytes apart into neighbours.
 void mk_gather_run(void *out, const void *in, int64_t size, int64_t stride, int64_t n);
 
-// `n` elements, `stride` bytes apart, as contiguous values of the type of the computation. The result is `in` itself where
+// `n` elements, `stride` bytes apart, as contiguous values of the computation's type. The result is `in` itself where
 // it is already that, else `buffer`. f32: F32, F16 or BF16 in. f64: any floating dtype. i64: integers and bool.
 const float *mk_block_f32(float *buffer, const void *in, int32_t dtype, int64_t stride, int64_t n);
 const double *mk_block_f64(double *buffer, const void *in, int32_t dtype, int64_t stride, int64_t n);
 const int64_t *mk_block_i64(int64_t *buffer, const void *in, int32_t dtype, int64_t stride, int64_t n);
 // 1 where the element is not zero (NaN is not), else 0; any dtype.
 void mk_block_nonzero(int64_t *buffer, const void *in, int32_t dtype, int64_t stride, int64_t n);
+// How many of n <= MK_BLOCK contiguous elements are not zero.
+int64_t mk_block_count_nonzero(const void *in, int32_t dtype, int64_t n);
 // The other way. f32: to F32, F16, BF16. f64: to any floating dtype (rounded once for F32, through float for halves).
 // i64: to integers (wrapping) and bool (`!= 0`). n <= MK_BLOCK where `out` is not contiguous.
 void mk_unblock_f32(void *out, int32_t dtype, int64_t stride, const float *in, int64_t n);

@@ -16,9 +16,14 @@ typedef struct nonzero_job {
 
 static int64_t count_run(const nonzero_job *job, const char *at, int64_t n) {
     int64_t flags[MK_BLOCK], stride = job->walk.strides[0][0], count = 0;
+    int32_t dtype = job->in->dtype;
     for (int64_t i = 0; i < n; i += MK_BLOCK) {
         int64_t m = mk_min64(MK_BLOCK, n - i);
-        mk_block_nonzero(flags, at + i * stride, job->in->dtype, stride, m);
+        if (stride == mk_size_of(dtype)) {
+            count += mk_block_count_nonzero(at + i * stride, dtype, m);
+            continue;
+        }
+        mk_block_nonzero(flags, at + i * stride, dtype, stride, m);
         for (int64_t j = 0; j < m; j++) count += flags[j];
     }
     return count;
@@ -33,25 +38,52 @@ static void count_chunk(void *context, int64_t chunk) {
     job->counts[chunk] = count;
 }
 
+// Coordinates of the element at a row-major position, kept from one element to the next: a division for every dimension
+// is needed only where the innermost coordinate wraps.
+typedef struct coordinates {
+    const mk_tensor *of;
+    int64_t position;
+    int64_t at[MK_MAX_DIMS];
+} coordinates;
+
+static void move_to(coordinates *c, int64_t position) {
+    const mk_tensor *t = c->of;
+    int32_t last = t->rank - 1;
+    int64_t inner = c->at[last] + (position - c->position);
+    c->position = position;
+    if (inner < t->shape[last]) {
+        c->at[last] = inner;
+        return;
+    }
+    for (int32_t d = last; d >= 0; d--) {
+        c->at[d] = position % t->shape[d];
+        position /= t->shape[d];
+    }
+}
+
 static void write_chunk(void *context, int64_t chunk) {
     const nonzero_job *job = context;
     const mk_tensor *in = job->in, *out = job->out;
     int64_t row = job->counts[chunk], stride = job->walk.strides[0][0], flags[MK_BLOCK], position = chunk * CHUNK;
+    coordinates c = {.of = in};
     mk_runs runs;
     mk_runs_begin(&runs, &job->walk, position, mk_min64(position + CHUNK, job->walk.count));
     while (mk_runs_next(&runs)) {
         for (int64_t i = 0; i < runs.length; i += MK_BLOCK) {
             int64_t n = mk_min64(MK_BLOCK, runs.length - i);
             mk_block_nonzero(flags, runs.at[0] + i * stride, in->dtype, stride, n);
+            // Without a branch on the element, which could not be predicted.
+            int64_t found[MK_BLOCK], count = 0;
             for (int64_t j = 0; j < n; j++) {
-                if (!flags[j]) continue;
-                int64_t rest = position + j;
-                int64_t *coordinates = (int64_t *)out->data + row++ * out->strides[0];
-                for (int32_t d = in->rank - 1; d >= 0; d--) {
-                    coordinates[d * out->strides[1]] = rest % in->shape[d];
-                    rest /= in->shape[d];
-                }
+                found[count] = position + j;
+                count += flags[j];
             }
+            for (int64_t j = 0; j < count && in->rank > 0; j++) {
+                move_to(&c, found[j]);
+                int64_t *to = (int64_t *)out->data + (row + j) * out->strides[0];
+                for (int32_t d = 0; d < in->rank; d++) to[d * out->strides[1]] = c.at[d];
+            }
+            row += count;
             position += n;
         }
     }

@@ -1,10 +1,14 @@
-// Philox 4x32-10 (Salmon et al., SC 2011) and what turns its words into numbers. Plain C that other devices' compilers take
-// too. Nothing here may be contracted to fused multiply-adds: every device and instruction set must give the same bits.
+// Philox 4x32-10 (Salmon et al., SC 2011) and what turns its words into numbers. Nothing here may be contracted to fused
+// multiply-adds: every device and instruction set must give the same bits.
 #ifndef PHILOX_H
 #define PHILOX_H
 
 #include <math.h>
 #include <stdint.h>
+
+#if defined(__clang__)
+#pragma clang fp contract(off)
+#endif
 
 #define PHILOX_INLINE static inline __attribute__((always_inline, unused))
 
@@ -33,7 +37,7 @@ PHILOX_INLINE philox_block philox(uint64_t counter, uint64_t stream, uint64_t ke
 // Uniform in [0, 1).
 PHILOX_INLINE float philox_unit_f32(uint32_t word) { return (float)(int32_t)(word >> 8) * 0x1p-24f; }
 PHILOX_INLINE double philox_unit_f64(uint32_t low, uint32_t high) {
-    // 53 bits by exponent tricks, since few processors convert 64-bit integers: 1.mantissa has 52, the last bit is added.
+    // Through the exponent, since few processors convert 64-bit integers: 1.mantissa has 52 bits, the last is added.
     uint64_t bits = (uint64_t)high << 32 | low;
     double leading = __builtin_bit_cast(double, bits >> 12 | 0x3ff0000000000000u) - 1.0;
     return leading + (double)(int32_t)(bits >> 11 & 1) * 0x1p-53;
@@ -72,7 +76,7 @@ PHILOX_INLINE double philox_log_f64(double x) {
     return e * 0x1.62e42fee00000p-1 + (f - (s * (f - z * p) - e * 0x1.a39ef35793c76p-33));
 }
 
-// cos and sin of 2 pi word / 2^32. The nearest multiple of a quarter turn is split off in integers, so the rest is exact.
+// cos and sin of 2 pi word / 2^32. The nearest quarter turn is split off in integers, so the rest is exact.
 PHILOX_INLINE void philox_turn_f32(uint32_t word, float *cosine, float *sine) {
     uint32_t quarter = (word + 0x20000000u) >> 30;
     float x = (float)(int32_t)(word << 2) * (1.57079633f * 0x1p-32f), z = x * x;
@@ -126,7 +130,8 @@ PHILOX_INLINE void philox_normal_f32(uint32_t w0, uint32_t w1, float *first, flo
     *first = radius * cosine;
     *second = radius * sine;
 }
-PHILOX_INLINE void philox_normal_f64(uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3, double *first, double *second) {
+PHILOX_INLINE void philox_normal_f64(uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3, double *first,
+                                     double *second) {
     double u = 1.0 - philox_unit_f64(w0, w1);
     double radius = __builtin_elementwise_sqrt(-2.0 * philox_log_f64(u));
     double cosine, sine;

@@ -27,7 +27,8 @@ static void MK_FN(uniform_f64)(double *restrict out, const uint32_t *restrict wo
     }
 }
 
-static void MK_FN(normal_f32)(float *restrict out, const uint32_t *restrict words, float mean, float std, int64_t pairs) {
+static void MK_FN(normal_f32)(float *restrict out, const uint32_t *restrict words, float mean, float std,
+                              int64_t pairs) {
     MK_VECTORIZE for (int64_t i = 0; i < pairs; i++) {
         float a, b;
         philox_normal_f32(words[2 * i], words[2 * i + 1], &a, &b);
@@ -46,7 +47,8 @@ static void MK_FN(normal_f64)(double *restrict out, const uint32_t *restrict wor
 }
 
 // The high half of (64 random bits) * range, for a range of at most 32 bits.
-static void MK_FN(integers)(int64_t *restrict out, const uint32_t *restrict words, int64_t low, uint64_t range, int64_t n) {
+static void MK_FN(integers)(int64_t *restrict out, const uint32_t *restrict words, int64_t low, uint64_t range,
+                            int64_t n) {
     uint64_t r = range & 0xffffffffu;
     MK_VECTORIZE for (int64_t i = 0; i < n; i++) {
         uint64_t x = ((uint64_t)words[2 * i + 1] * r + ((uint64_t)words[2 * i] * r >> 32)) >> 32;
@@ -66,8 +68,8 @@ static void MK_FN(dropout_f32)(float *out, const float *in, const uint32_t *rest
                                int64_t n) {
     MK_VECTORIZE for (int64_t i = 0; i < n; i++) out[i] = words[i] <= last ? in[i] * scale : 0.0f;
 }
-static void MK_FN(dropout_f64)(double *out, const double *in, const uint32_t *restrict words, uint32_t last, double scale,
-                               int64_t n) {
+static void MK_FN(dropout_f64)(double *out, const double *in, const uint32_t *restrict words, uint32_t last,
+                               double scale, int64_t n) {
     MK_VECTORIZE for (int64_t i = 0; i < n; i++) out[i] = words[i] <= last ? in[i] * scale : 0.0;
 }
 

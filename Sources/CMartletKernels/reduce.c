@@ -25,7 +25,10 @@ reduce_total mk_reduce_identity(int type, mk_reduce_op op) {
     if (type == REDUCE_I64) {
         identity.i = op == MK_REDUCE_PROD ? 1 : op == MK_REDUCE_MAX ? INT64_MIN : op == MK_REDUCE_MIN ? INT64_MAX : 0;
     } else {
-        identity.d = op == MK_REDUCE_PROD ? 1.0 : op == MK_REDUCE_MAX ? -INFINITY : op == MK_REDUCE_MIN ? INFINITY : 0.0;
+        identity.d = op == MK_REDUCE_PROD  ? 1.0
+                     : op == MK_REDUCE_MAX ? -INFINITY
+                     : op == MK_REDUCE_MIN ? INFINITY
+                                           : 0.0;
     }
     return identity;
 }
@@ -42,6 +45,7 @@ reduce_total mk_reduce_identity(int type, mk_reduce_op op) {
 #define FEW 16                // reductions this short over many results run in columns order whatever the layout
 
 typedef struct reduce_job {
+    mk_reduce_op op;
     const reduce_kernels *kernels;
     const mk_tensor *out;
     const mk_tensor *in;
@@ -93,10 +97,21 @@ static void fill(reduce_total *totals, reduce_total value, int64_t n) {
 
 // MARK: rows
 
+// total = total op (the n elements in a row).
+static void reduce_block_of_row(const reduce_job *job, reduce_total *total, const void *in, int64_t stride, int64_t n) {
+    if (job->nonzero && stride == mk_size_of(job->in->dtype)) {
+        int64_t count = mk_block_count_nonzero(in, job->in->dtype, n);
+        int64_t value = job->op == MK_REDUCE_ANY ? count > 0 : job->op == MK_REDUCE_ALL ? count == n : count;
+        job->kernels->merge(total, &value, 1);
+        return;
+    }
+    reduce_block block;
+    job->kernels->row(total, read_block(job, &block, in, stride, n), n);
+}
+
 static void reduce_row(const reduce_job *job, reduce_total *total, int64_t offset, int64_t begin, int64_t end) {
     const mk_walk *reduced = &job->reduced;
     int64_t stride = reduced->strides[0][0], size = mk_size_of(job->in->dtype);
-    reduce_block block;
     mk_runs runs;
     mk_runs_begin(&runs, reduced, begin, end);
     if (reduced->shape[0] < SHORT_RUN && reduced->rank > 1) {
@@ -110,7 +125,7 @@ static void reduce_row(const reduce_job *job, reduce_total *total, int64_t offse
                 filled += runs.length;
             }
             if (filled > MK_BLOCK - SHORT_RUN || (!more && filled > 0)) {
-                job->kernels->row(total, read_block(job, &block, packed, size, filled), filled);
+                reduce_block_of_row(job, total, packed, size, filled);
                 filled = 0;
             }
         } while (more);
@@ -120,7 +135,7 @@ static void reduce_row(const reduce_job *job, reduce_total *total, int64_t offse
         const char *at = runs.at[0] + offset;
         for (int64_t i = 0; i < runs.length; i += MK_BLOCK) {
             int64_t n = mk_min64(MK_BLOCK, runs.length - i);
-            job->kernels->row(total, read_block(job, &block, at + i * stride, stride, n), n);
+            reduce_block_of_row(job, total, at + i * stride, stride, n);
         }
     }
 }
@@ -262,7 +277,8 @@ static bool in_columns(const reduce_job *job) {
     return reduced->count == 1 || (kept_stride != 0 && kept->shape[0] > 1 && kept_stride < reduced_stride);
 }
 
-static void set_op(reduce_job *job, mk_reduce_op op) {
+static void set_op(reduce_job *job) {
+    mk_reduce_op op = job->op;
     // Flags are 0 and 1, so ANY is their maximum.
     job->nonzero = op == MK_REDUCE_COUNT_NONZERO || op == MK_REDUCE_ANY || op == MK_REDUCE_ALL;
     job->type = job->nonzero ? REDUCE_I64 : mk_reduce_type(job->in->dtype);
@@ -282,8 +298,8 @@ static void set_op(reduce_job *job, mk_reduce_op op) {
 }
 
 void mk_reduce(mk_reduce_op op, const mk_tensor *out, const mk_tensor *in, double scale) {
-    reduce_job job = {.out = out, .in = in, .scale = scale};
-    set_op(&job, op);
+    reduce_job job = {.op = op, .out = out, .in = in, .scale = scale};
+    set_op(&job);
 
     mk_tensor kept_in = *in, reduced_in = *in;
     for (int32_t d = 0; d < in->rank; d++) {

@@ -27,15 +27,16 @@ typedef struct reduce_kernels {
 } reduce_kernels;
 
 // For SUM...SUM_ABS; PROD has none for REDUCE_F32.
-const reduce_kernels *mk_reduce_kernels(int type, mk_reduce_op op) __attribute__((visibility("hidden")));
-reduce_total mk_reduce_identity(int type, mk_reduce_op op) __attribute__((visibility("hidden")));
+const reduce_kernels *mk_reduce_kernels(int type, mk_reduce_op op);
+reduce_total mk_reduce_identity(int type, mk_reduce_op op);
 
 MK_INLINE int mk_reduce_type(int32_t dtype) {
     return dtype == MK_F64 ? REDUCE_F64 : mk_is_float(dtype) ? REDUCE_F32 : REDUCE_I64;
 }
 
 // n <= MK_BLOCK elements in the given type: mk_block_*.
-MK_INLINE const void *mk_reduce_block(int type, void *buffer, const void *in, int32_t dtype, int64_t stride, int64_t n) {
+MK_INLINE const void *mk_reduce_block(int type, void *buffer, const void *in, int32_t dtype, int64_t stride,
+                                      int64_t n) {
     switch (type) {
         case REDUCE_F32: return mk_block_f32(buffer, in, dtype, stride, n);
         case REDUCE_F64: return mk_block_f64(buffer, in, dtype, stride, n);
@@ -43,7 +44,8 @@ MK_INLINE const void *mk_reduce_block(int type, void *buffer, const void *in, in
     }
 }
 // Writes n <= MK_BLOCK totals.
-MK_INLINE void mk_reduce_store(int type, void *out, int32_t dtype, int64_t stride, const reduce_total *totals, int64_t n) {
+MK_INLINE void mk_reduce_store(int type, void *out, int32_t dtype, int64_t stride, const reduce_total *totals,
+                               int64_t n) {
     if (type == REDUCE_I64) {
         mk_unblock_i64(out, dtype, stride, &totals->i, n);
     } else {

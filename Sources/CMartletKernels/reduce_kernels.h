@@ -30,65 +30,66 @@ typedef uint64_t reduce_words __attribute__((ext_vector_type(16), aligned(8)));
 // row: total = total op (n elements reduced in interleaved lanes that are combined pairwise).
 // columns: acc[j] = acc[j] op ((rows[0][j] op rows[1][j]) op ...) for eight rows, else row after row.
 // fold: total[j] = total[j] op acc[j], then acc[j] = identity. merge: total[j] = total[j] op partial[j].
-#define MK_REDUCE(NAME, T, V, TOTAL, OP, MAP, IDENTITY)                                                                    \
-    static void MK_FN(row_##NAME)(void *total, const void *data, int64_t n) {                                              \
-        enum { lanes = sizeof(V) / sizeof(T) };                                                                            \
-        const T *in = data;                                                                                                \
-        V acc = (V)(T)(IDENTITY);                                                                                          \
-        int64_t i = 0;                                                                                                     \
-        for (; i + lanes <= n; i += lanes) {                                                                               \
-            V x = *(const V *)(in + i);                                                                                    \
-            x = MAP(x);                                                                                                    \
-            acc = OP(acc, x);                                                                                              \
-        }                                                                                                                  \
-        T lane[lanes];                                                                                                     \
-        *(V *)lane = acc;                                                                                                  \
-        for (int l = 0; i + l < n; l++) {                                                                                  \
-            T x = in[i + l];                                                                                               \
-            x = MAP(x);                                                                                                    \
-            lane[l] = OP(lane[l], x);                                                                                      \
-        }                                                                                                                  \
-        for (int width = lanes / 2; width > 0; width /= 2)                                                                 \
-            for (int l = 0; l < width; l++) lane[l] = OP(lane[l], lane[l + width]);                                        \
-        TOTAL value = (TOTAL)lane[0];                                                                                      \
-        *(TOTAL *)total = OP(*(TOTAL *)total, value);                                                                      \
-    }                                                                                                                      \
-    static void MK_FN(columns_##NAME)(void *restrict accumulators, const void *const *rows, int64_t count, int64_t n) {    \
-        T *restrict acc = accumulators;                                                                                    \
-        if (count == 8) {                                                                                                  \
-            const T *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];                                            \
-            const T *r4 = rows[4], *r5 = rows[5], *r6 = rows[6], *r7 = rows[7];                                            \
-            MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                                 \
-                T x0 = MAP(r0[j]), x1 = MAP(r1[j]), x2 = MAP(r2[j]), x3 = MAP(r3[j]);                                      \
-                T x4 = MAP(r4[j]), x5 = MAP(r5[j]), x6 = MAP(r6[j]), x7 = MAP(r7[j]);                                      \
-                T y0 = OP(x0, x1), y1 = OP(x2, x3), y2 = OP(x4, x5), y3 = OP(x6, x7);                                      \
-                T z0 = OP(y0, y1), z1 = OP(y2, y3);                                                                        \
-                T w = OP(z0, z1);                                                                                          \
-                acc[j] = OP(acc[j], w);                                                                                    \
-            }                                                                                                              \
-            return;                                                                                                        \
-        }                                                                                                                  \
-        for (int64_t r = 0; r < count; r++) {                                                                              \
-            const T *row = rows[r];                                                                                        \
-            MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                                 \
-                T x = MAP(row[j]);                                                                                         \
-                acc[j] = OP(acc[j], x);                                                                                    \
-            }                                                                                                              \
-        }                                                                                                                  \
-    }                                                                                                                      \
-    static void MK_FN(fold_##NAME)(void *restrict totals, void *restrict accumulators, int64_t n) {                        \
-        TOTAL *restrict total = totals;                                                                                    \
-        T *restrict acc = accumulators;                                                                                    \
-        MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                                     \
-            TOTAL x = (TOTAL)acc[j];                                                                                       \
-            total[j] = OP(total[j], x);                                                                                    \
-            acc[j] = (T)(IDENTITY);                                                                                        \
-        }                                                                                                                  \
-    }                                                                                                                      \
-    static void MK_FN(merge_##NAME)(void *restrict totals, const void *restrict partials, int64_t n) {                     \
-        TOTAL *restrict total = totals;                                                                                    \
-        const TOTAL *restrict partial = partials;                                                                          \
-        MK_VECTORIZE for (int64_t j = 0; j < n; j++) total[j] = OP(total[j], partial[j]);                                  \
+#define MK_REDUCE(NAME, T, V, TOTAL, OP, MAP, IDENTITY)                                                                \
+    static void MK_FN(row_##NAME)(void *total, const void *data, int64_t n) {                                          \
+        enum { lanes = sizeof(V) / sizeof(T) };                                                                        \
+        const T *in = data;                                                                                            \
+        V acc = (V)(T)(IDENTITY);                                                                                      \
+        int64_t i = 0;                                                                                                 \
+        for (; i + lanes <= n; i += lanes) {                                                                           \
+            V x = *(const V *)(in + i);                                                                                \
+            x = MAP(x);                                                                                                \
+            acc = OP(acc, x);                                                                                          \
+        }                                                                                                              \
+        T lane[lanes];                                                                                                 \
+        *(V *)lane = acc;                                                                                              \
+        for (int l = 0; i + l < n; l++) {                                                                              \
+            T x = in[i + l];                                                                                           \
+            x = MAP(x);                                                                                                \
+            lane[l] = OP(lane[l], x);                                                                                  \
+        }                                                                                                              \
+        for (int width = lanes / 2; width > 0; width /= 2)                                                             \
+            for (int l = 0; l < width; l++) lane[l] = OP(lane[l], lane[l + width]);                                    \
+        TOTAL value = (TOTAL)lane[0];                                                                                  \
+        *(TOTAL *)total = OP(*(TOTAL *)total, value);                                                                  \
+    }                                                                                                                  \
+    static void MK_FN(columns_##NAME)(void *restrict accumulators, const void *const *rows, int64_t count,             \
+                                      int64_t n) {                                                                     \
+        T *restrict acc = accumulators;                                                                                \
+        if (count == 8) {                                                                                              \
+            const T *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];                                        \
+            const T *r4 = rows[4], *r5 = rows[5], *r6 = rows[6], *r7 = rows[7];                                        \
+            MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                             \
+                T x0 = MAP(r0[j]), x1 = MAP(r1[j]), x2 = MAP(r2[j]), x3 = MAP(r3[j]);                                  \
+                T x4 = MAP(r4[j]), x5 = MAP(r5[j]), x6 = MAP(r6[j]), x7 = MAP(r7[j]);                                  \
+                T y0 = OP(x0, x1), y1 = OP(x2, x3), y2 = OP(x4, x5), y3 = OP(x6, x7);                                  \
+                T z0 = OP(y0, y1), z1 = OP(y2, y3);                                                                    \
+                T w = OP(z0, z1);                                                                                      \
+                acc[j] = OP(acc[j], w);                                                                                \
+            }                                                                                                          \
+            return;                                                                                                    \
+        }                                                                                                              \
+        for (int64_t r = 0; r < count; r++) {                                                                          \
+            const T *row = rows[r];                                                                                    \
+            MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                             \
+                T x = MAP(row[j]);                                                                                     \
+                acc[j] = OP(acc[j], x);                                                                                \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void MK_FN(fold_##NAME)(void *restrict totals, void *restrict accumulators, int64_t n) {                    \
+        TOTAL *restrict total = totals;                                                                                \
+        T *restrict acc = accumulators;                                                                                \
+        MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                                 \
+            TOTAL x = (TOTAL)acc[j];                                                                                   \
+            total[j] = OP(total[j], x);                                                                                \
+            acc[j] = (T)(IDENTITY);                                                                                    \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void MK_FN(merge_##NAME)(void *restrict totals, const void *restrict partials, int64_t n) {                 \
+        TOTAL *restrict total = totals;                                                                                \
+        const TOTAL *restrict partial = partials;                                                                      \
+        MK_VECTORIZE for (int64_t j = 0; j < n; j++) total[j] = OP(total[j], partial[j]);                              \
     }
 
 MK_REDUCE(sum_f32, float, reduce_floats, double, MK_OP_ADD, MK_MAP_NONE, 0)

@@ -31,18 +31,18 @@ static double log_add_exp(double a, double b) {
 static double max_f64(double a, double b) { return b > a || b != b ? b : a; }
 static double min_f64(double a, double b) { return b < a || b != b ? b : a; }
 
-#define MK_SCAN(T, EXPRESSION)                                                                                             \
-    {                                                                                                                      \
-        T *values = (T *)(void *)block;                                                                                    \
-        T a = *(T *)(void *)carry;                                                                                         \
-        for (int64_t i = 0; i < n; i++) {                                                                                  \
-            T *at = &values[reverse ? n - 1 - i : i];                                                                      \
-            T b = *at;                                                                                                     \
-            a = (EXPRESSION);                                                                                              \
-            *at = a;                                                                                                       \
-        }                                                                                                                  \
-        *(T *)(void *)carry = a;                                                                                           \
-        break;                                                                                                             \
+#define MK_SCAN(T, EXPRESSION)                                                                                         \
+    {                                                                                                                  \
+        T *values = (T *)(void *)block;                                                                                \
+        T a = *(T *)(void *)carry;                                                                                     \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            T *at = &values[reverse ? n - 1 - i : i];                                                                  \
+            T b = *at;                                                                                                 \
+            a = (EXPRESSION);                                                                                          \
+            *at = a;                                                                                                   \
+        }                                                                                                              \
+        *(T *)(void *)carry = a;                                                                                       \
+        break;                                                                                                         \
     }
 
 static void scan_block(const scan_job *job, reduce_total *block, reduce_total *carry, int64_t n) {
@@ -168,7 +168,8 @@ void mk_scan(mk_scan_op op, const mk_tensor *out, const mk_tensor *in, int32_t d
                     .out_step = in->rank > 0 ? mk_byte_stride(out, dim) : 0};
     job.kernels = mk_reduce_kernels(job.type, reductions[op]);
     job.identity = mk_reduce_identity(job.type, reductions[op]);
-    mk_tensor in_start = in->rank > 0 ? mk_without(in, dim) : *in, out_start = in->rank > 0 ? mk_without(out, dim) : *out;
+    mk_tensor in_start = in->rank > 0 ? mk_without(in, dim) : *in;
+    mk_tensor out_start = in->rank > 0 ? mk_without(out, dim) : *out;
     const mk_tensor *operands[] = {&in_start, &out_start};
     mk_walk_init(&job.lines, 2, operands, true);
     if (job.lines.count == 0 || job.length == 0) return;

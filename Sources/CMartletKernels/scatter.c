@@ -5,31 +5,31 @@
 #pragma clang fp contract(off)
 
 // `t` is the target's value and `s` the source's, both in the type of the computation.
-#define MK_SCATTER(NAME, OUT, SRC, LOAD_OUT, LOAD_SRC, STORE, COMPUTE, ALPHA, EXPRESSION)                                  \
-    static void NAME(const mk_scatter_run *run) {                                                                          \
-        int64_t size = run->size, step = run->step, low = run->low, high = run->high;                                      \
-        COMPUTE alpha = (COMPUTE)run->ALPHA;                                                                               \
-        (void)alpha;                                                                                                       \
-        for (int64_t i = 0; i < run->n; i++) {                                                                             \
-            int64_t k = *(const int64_t *)(run->index + i * run->index_stride);                                            \
-            k += k < 0 ? size : 0;                                                                                         \
-            if (k < low || k >= high) continue;                                                                            \
-            OUT *target = (OUT *)(void *)(run->out + i * run->out_stride + k * step);                                      \
-            COMPUTE s = (COMPUTE)LOAD_SRC(*(const SRC *)(run->src + i * run->src_stride));                                 \
-            COMPUTE t = (COMPUTE)LOAD_OUT(*target);                                                                        \
-            (void)t;                                                                                                       \
-            *target = (OUT)STORE((EXPRESSION));                                                                            \
-        }                                                                                                                  \
+#define MK_SCATTER(NAME, OUT, SRC, LOAD_OUT, LOAD_SRC, STORE, COMPUTE, ALPHA, EXPRESSION)                              \
+    static void NAME(const mk_scatter_run *run) {                                                                      \
+        int64_t size = run->size, step = run->step, low = run->low, high = run->high;                                  \
+        COMPUTE alpha = (COMPUTE)run->ALPHA;                                                                           \
+        (void)alpha;                                                                                                   \
+        for (int64_t i = 0; i < run->n; i++) {                                                                         \
+            int64_t k = *(const int64_t *)(run->index + i * run->index_stride);                                        \
+            k += k < 0 ? size : 0;                                                                                     \
+            if (k < low || k >= high) continue;                                                                        \
+            OUT *target = (OUT *)(void *)(run->out + i * run->out_stride + k * step);                                  \
+            COMPUTE s = (COMPUTE)LOAD_SRC(*(const SRC *)(run->src + i * run->src_stride));                             \
+            COMPUTE t = (COMPUTE)LOAD_OUT(*target);                                                                    \
+            (void)t;                                                                                                   \
+            *target = (OUT)STORE((EXPRESSION));                                                                        \
+        }                                                                                                              \
     }
 
 #define MK_ADD_FLOAT t + alpha *s
 #define MK_MAX_FLOAT s > t || s != s ? s : t
 #define MK_MIN_FLOAT s < t || s != s ? s : t
 
-#define MK_SCATTER_FLOAT(T, OUT, LOAD, STORE, COMPUTE)                                                                     \
-    MK_SCATTER(add_##T, OUT, OUT, LOAD, LOAD, STORE, COMPUTE, alpha, MK_ADD_FLOAT)                                         \
-    MK_SCATTER(mul_##T, OUT, OUT, LOAD, LOAD, STORE, COMPUTE, alpha, t *s)                                                 \
-    MK_SCATTER(max_##T, OUT, OUT, LOAD, LOAD, STORE, COMPUTE, alpha, MK_MAX_FLOAT)                                         \
+#define MK_SCATTER_FLOAT(T, OUT, LOAD, STORE, COMPUTE)                                                                 \
+    MK_SCATTER(add_##T, OUT, OUT, LOAD, LOAD, STORE, COMPUTE, alpha, MK_ADD_FLOAT)                                     \
+    MK_SCATTER(mul_##T, OUT, OUT, LOAD, LOAD, STORE, COMPUTE, alpha, t *s)                                             \
+    MK_SCATTER(max_##T, OUT, OUT, LOAD, LOAD, STORE, COMPUTE, alpha, MK_MAX_FLOAT)                                     \
     MK_SCATTER(min_##T, OUT, OUT, LOAD, LOAD, STORE, COMPUTE, alpha, MK_MIN_FLOAT)
 
 MK_SCATTER_FLOAT(f64, double, , , double)
@@ -40,10 +40,10 @@ MK_SCATTER(add_f16_f32, uint16_t, float, mk_f16_to_f32, , mk_f32_to_f16, float, 
 MK_SCATTER(add_bf16_f32, uint16_t, float, mk_bf16_to_f32, , mk_f32_to_bf16, float, alpha, MK_ADD_FLOAT)
 
 // Sums and products wrap.
-#define MK_SCATTER_INTEGER(T, OUT)                                                                                         \
-    MK_SCATTER(add_##T, OUT, OUT, , , , int64_t, integer_alpha, (uint64_t)t + (uint64_t)alpha * (uint64_t)s)               \
-    MK_SCATTER(mul_##T, OUT, OUT, , , , int64_t, integer_alpha, (uint64_t)t * (uint64_t)s)                                 \
-    MK_SCATTER(max_##T, OUT, OUT, , , , int64_t, integer_alpha, s > t ? s : t)                                             \
+#define MK_SCATTER_INTEGER(T, OUT)                                                                                     \
+    MK_SCATTER(add_##T, OUT, OUT, , , , int64_t, integer_alpha, (uint64_t)t + (uint64_t)alpha * (uint64_t)s)           \
+    MK_SCATTER(mul_##T, OUT, OUT, , , , int64_t, integer_alpha, (uint64_t)t * (uint64_t)s)                             \
+    MK_SCATTER(max_##T, OUT, OUT, , , , int64_t, integer_alpha, s > t ? s : t)                                         \
     MK_SCATTER(min_##T, OUT, OUT, , , , int64_t, integer_alpha, s < t ? s : t)
 
 MK_SCATTER_INTEGER(i64, int64_t)
@@ -60,7 +60,11 @@ MK_SET(uint32_t)
 MK_SET(uint16_t)
 MK_SET(uint8_t)
 
-#define MK_MODES(T) {[MK_SCATTER_ADD] = add_##T, [MK_SCATTER_MUL] = mul_##T, [MK_SCATTER_MAX] = max_##T, [MK_SCATTER_MIN] = min_##T}
+#define MK_MODES(T)                                                                                                    \
+    {[MK_SCATTER_ADD] = add_##T,                                                                                       \
+     [MK_SCATTER_MUL] = mul_##T,                                                                                       \
+     [MK_SCATTER_MAX] = max_##T,                                                                                       \
+     [MK_SCATTER_MIN] = min_##T}
 
 mk_scatter_fn mk_scatter_kernel(mk_scatter_mode mode, int32_t out_dtype, int32_t src_dtype) {
     static const mk_scatter_fn kernels[][5] = {

@@ -4,7 +4,7 @@
 
 #include "include/mk_index.h"
 
-// For i in 0..<n: the element of `out` at i * out_stride + k * step (mode)= src[i], where k is index[i], where low <= k < high.
+// For i in 0..<n with low <= k < high, where k is index[i]: `out` at i * out_stride + k * step (mode)= src[i].
 // Strides are in bytes; indices are checked already and count from the end of `size` where negative.
 typedef struct mk_scatter_run {
     char *out;
@@ -19,7 +19,6 @@ typedef struct mk_scatter_run {
 typedef void (*mk_scatter_fn)(const mk_scatter_run *run);
 
 // src's dtype is out's, or F32 for ADD to a half dtype.
-mk_scatter_fn mk_scatter_kernel(mk_scatter_mode mode, int32_t out_dtype, int32_t src_dtype)
-    __attribute__((visibility("hidden")));
+mk_scatter_fn mk_scatter_kernel(mk_scatter_mode mode, int32_t out_dtype, int32_t src_dtype);
 
 #endif

@@ -140,41 +140,41 @@ static int64_t topk_capacity(const sort_job *job) {
     return mk_min64(job->length, mk_max64(2 * job->k, job->k + 256)) + TOPK_GROUP;
 }
 
-// The k best so far and newcomers are kept; once full, only the k best stay and the k-th is the bound. A newcomer must be
-// strictly better: at equal keys the earlier position wins.
-#define MK_TOPK(NAME, ENTRY, KEY, MAKE, KEY_OF)                                                                            \
-    static void topk_##NAME(const sort_job *job, const sort_line *line, void *memory) {                                    \
-        int64_t capacity = topk_capacity(job), k = job->k, count = 0;                                                      \
-        ENTRY *entries = memory, *scratch = entries + capacity;                                                            \
-        bool bounded = false;                                                                                              \
-        KEY bound = 0, keys[MK_BLOCK];                                                                                     \
-        for (int64_t i = 0; i < job->length; i += MK_BLOCK) {                                                              \
-            int64_t n = mk_min64(MK_BLOCK, job->length - i);                                                               \
-            mk_make_keys(job->rule, keys, line->in + i * job->in_step, job->in_step, n);                                   \
-            for (int64_t g = 0; g < n; g += TOPK_GROUP) {                                                                  \
-                int64_t m = mk_min64(TOPK_GROUP, n - g);                                                                   \
-                if (bounded && !mk_any_key_below(job->rule, keys + g, bound, m)) continue;                                 \
-                for (int64_t j = g; j < g + m; j++) {                                                                      \
-                    KEY key = keys[j];                                                                                     \
-                    uint64_t position = (uint64_t)(i + j);                                                                 \
-                    entries[count] = MAKE;                                                                                 \
-                    count += !bounded || key < bound;                                                                      \
-                }                                                                                                          \
-                if (count > capacity - TOPK_GROUP) {                                                                       \
-                    mk_select_##NAME(entries, scratch, count, k);                                                          \
-                    count = k;                                                                                             \
-                    ENTRY worst = entries[0];                                                                              \
-                    for (int64_t j = 1; j < k; j++)                                                                        \
-                        if (KEY_OF(entries[j]) > KEY_OF(worst)) worst = entries[j];                                        \
-                    bound = (KEY)KEY_OF(worst);                                                                            \
-                    bounded = true;                                                                                        \
-                }                                                                                                          \
-            }                                                                                                              \
-        }                                                                                                                  \
-        if (count > k) mk_select_##NAME(entries, scratch, count, k);                                                       \
-        mk_merge_sort_##NAME(entries, scratch, k);                                                                         \
-        store_entries(job, line, (const uint64_t *)(sizeof(KEY) == 4 ? (void *)entries : NULL),                            \
-                      (const wide_entry *)(sizeof(KEY) == 8 ? (void *)entries : NULL), k);                                 \
+// The k best so far and newcomers are kept; once full, only the k best stay and the k-th is the bound. A newcomer must
+// be strictly better: at equal keys the earlier position wins.
+#define MK_TOPK(NAME, ENTRY, KEY, MAKE, KEY_OF)                                                                        \
+    static void topk_##NAME(const sort_job *job, const sort_line *line, void *memory) {                                \
+        int64_t capacity = topk_capacity(job), k = job->k, count = 0;                                                  \
+        ENTRY *entries = memory, *scratch = entries + capacity;                                                        \
+        bool bounded = false;                                                                                          \
+        KEY bound = 0, keys[MK_BLOCK];                                                                                 \
+        for (int64_t i = 0; i < job->length; i += MK_BLOCK) {                                                          \
+            int64_t n = mk_min64(MK_BLOCK, job->length - i);                                                           \
+            mk_make_keys(job->rule, keys, line->in + i * job->in_step, job->in_step, n);                               \
+            for (int64_t g = 0; g < n; g += TOPK_GROUP) {                                                              \
+                int64_t m = mk_min64(TOPK_GROUP, n - g);                                                               \
+                if (bounded && !mk_any_key_below(job->rule, keys + g, bound, m)) continue;                             \
+                for (int64_t j = g; j < g + m; j++) {                                                                  \
+                    KEY key = keys[j];                                                                                 \
+                    uint64_t position = (uint64_t)(i + j);                                                             \
+                    entries[count] = MAKE;                                                                             \
+                    count += !bounded || key < bound;                                                                  \
+                }                                                                                                      \
+                if (count > capacity - TOPK_GROUP) {                                                                   \
+                    mk_select_##NAME(entries, scratch, count, k);                                                      \
+                    count = k;                                                                                         \
+                    ENTRY worst = entries[0];                                                                          \
+                    for (int64_t j = 1; j < k; j++)                                                                    \
+                        if (KEY_OF(entries[j]) > KEY_OF(worst)) worst = entries[j];                                    \
+                    bound = (KEY)KEY_OF(worst);                                                                        \
+                    bounded = true;                                                                                    \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        if (count > k) mk_select_##NAME(entries, scratch, count, k);                                                   \
+        mk_merge_sort_##NAME(entries, scratch, k);                                                                     \
+        store_entries(job, line, (const uint64_t *)(sizeof(KEY) == 4 ? (void *)entries : NULL),                        \
+                      (const wide_entry *)(sizeof(KEY) == 8 ? (void *)entries : NULL), k);                             \
     }
 #define PACKED_KEY(entry) ((entry) >> 32)
 #define WIDE_KEY(entry) ((entry).key)

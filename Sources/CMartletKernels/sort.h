@@ -19,24 +19,22 @@ typedef struct key_rule {
     uint64_t flip; // all ones for descending order
 } key_rule;
 
-key_rule mk_key_rule(int32_t dtype, int64_t length, bool descending) __attribute__((visibility("hidden")));
+key_rule mk_key_rule(int32_t dtype, int64_t length, bool descending);
 
 // Keys of n <= MK_BLOCK elements `stride` bytes apart: uint64_t when wide, else uint32_t.
-void mk_make_keys(key_rule rule, void *keys, const char *in, int64_t stride, int64_t n) __attribute__((visibility("hidden")));
+void mk_make_keys(key_rule rule, void *keys, const char *in, int64_t stride, int64_t n);
 // Whether any of n keys is below the bound.
-bool mk_any_key_below(key_rule rule, const void *keys, uint64_t bound, int64_t n) __attribute__((visibility("hidden")));
-// Writes the element that has the key. `in` is its line: zeros and NaN are copied from there, since their keys forget the
-// sign and the payload.
-void mk_store_key(key_rule rule, char *out, uint64_t key, const char *in, int64_t stride, int64_t position)
-    __attribute__((visibility("hidden")));
+bool mk_any_key_below(key_rule rule, const void *keys, uint64_t bound, int64_t n);
+// Writes the element that has the key. `in` is its line: zeros and NaN are copied from there, since their keys forget
+// the sign and the payload.
+void mk_store_key(key_rule rule, char *out, uint64_t key, const char *in, int64_t stride, int64_t position);
 
 // Sort n entries ascending; the result is in `entries`. The radix sorts need positions to ascend at the start.
-void mk_sort_wide(wide_entry *entries, wide_entry *scratch, int64_t n, int32_t bits, bool parallel)
-    __attribute__((visibility("hidden")));
-void mk_merge_sort_packed(uint64_t *entries, uint64_t *scratch, int64_t n) __attribute__((visibility("hidden")));
-void mk_merge_sort_wide(wide_entry *entries, wide_entry *scratch, int64_t n) __attribute__((visibility("hidden")));
+void mk_sort_wide(wide_entry *entries, wide_entry *scratch, int64_t n, int32_t bits, bool parallel);
+void mk_merge_sort_packed(uint64_t *entries, uint64_t *scratch, int64_t n);
+void mk_merge_sort_wide(wide_entry *entries, wide_entry *scratch, int64_t n);
 // Brings the k smallest of n entries to the front, in any order. `scratch` has room for n.
-void mk_select_packed(uint64_t *entries, uint64_t *scratch, int64_t n, int64_t k) __attribute__((visibility("hidden")));
-void mk_select_wide(wide_entry *entries, wide_entry *scratch, int64_t n, int64_t k) __attribute__((visibility("hidden")));
+void mk_select_packed(uint64_t *entries, uint64_t *scratch, int64_t n, int64_t k);
+void mk_select_wide(wide_entry *entries, wide_entry *scratch, int64_t n, int64_t k);
 
 #endif

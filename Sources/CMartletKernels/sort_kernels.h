@@ -1,20 +1,20 @@
 // See sort_keys.c. Included once per instruction set.
 
 // Keys whose unsigned order is the order of the elements: NaN last, -0 equal to 0; `flip` of all ones reverses it.
-#define MK_KEYS(NAME, KEY, BITS, EXPRESSION)                                                                               \
-    static void MK_FN(keys_##NAME)(void *restrict keys, const void *restrict data, uint64_t flip, int64_t n) {             \
-        KEY *restrict out = keys;                                                                                          \
-        const BITS *restrict in = data;                                                                                    \
-        KEY reverse = (KEY)(BITS)flip;                                                                                     \
-        MK_VECTORIZE for (int64_t i = 0; i < n; i++) {                                                                     \
-            KEY x = in[i];                                                                                                 \
-            out[i] = (EXPRESSION) ^ reverse;                                                                               \
-        }                                                                                                                  \
+#define MK_KEYS(NAME, KEY, BITS, EXPRESSION)                                                                           \
+    static void MK_FN(keys_##NAME)(void *restrict keys, const void *restrict data, uint64_t flip, int64_t n) {         \
+        KEY *restrict out = keys;                                                                                      \
+        const BITS *restrict in = data;                                                                                \
+        KEY reverse = (KEY)(BITS)flip;                                                                                 \
+        MK_VECTORIZE for (int64_t i = 0; i < n; i++) {                                                                 \
+            KEY x = in[i];                                                                                             \
+            out[i] = (EXPRESSION) ^ reverse;                                                                           \
+        }                                                                                                              \
     }
 // Negative numbers have all their bits inverted, others the sign bit.
-#define MK_FLOAT_KEY(KEY, SIGN, INFINITE, ALL)                                                                             \
-    ((KEY)((x & (KEY)(SIGN - 1)) > (KEY)(INFINITE)   ? (KEY)(ALL)                                                          \
-           : (x & (KEY)(SIGN - 1)) == 0              ? (KEY)(SIGN)                                                         \
+#define MK_FLOAT_KEY(KEY, SIGN, INFINITE, ALL)                                                                         \
+    ((KEY)((x & (KEY)(SIGN - 1)) > (KEY)(INFINITE)   ? (KEY)(ALL)                                                      \
+           : (x & (KEY)(SIGN - 1)) == 0              ? (KEY)(SIGN)                                                     \
            : x ^ ((x & (KEY)(SIGN)) != 0 ? (KEY)(ALL) : (KEY)(SIGN))))
 MK_KEYS(f64, uint64_t, uint64_t, MK_FLOAT_KEY(uint64_t, 0x8000000000000000u, 0x7ff0000000000000u, 0xffffffffffffffffu))
 MK_KEYS(f32, uint32_t, uint32_t, MK_FLOAT_KEY(uint32_t, 0x80000000u, 0x7f800000u, 0xffffffffu))
@@ -28,12 +28,12 @@ MK_KEYS(u8, uint32_t, uint8_t, x)
 #undef MK_KEYS
 #undef MK_FLOAT_KEY
 
-#define MK_BELOW(NAME, KEY)                                                                                                \
-    static bool MK_FN(below_##NAME)(const void *data, uint64_t bound, int64_t n) {                                         \
-        const KEY *keys = data;                                                                                            \
-        KEY limit = (KEY)bound, any = 0;                                                                                   \
-        MK_VECTORIZE for (int64_t i = 0; i < n; i++) any |= keys[i] < limit;                                               \
-        return any != 0;                                                                                                   \
+#define MK_BELOW(NAME, KEY)                                                                                            \
+    static bool MK_FN(below_##NAME)(const void *data, uint64_t bound, int64_t n) {                                     \
+        const KEY *keys = data;                                                                                        \
+        KEY limit = (KEY)bound, any = 0;                                                                               \
+        MK_VECTORIZE for (int64_t i = 0; i < n; i++) any |= keys[i] < limit;                                           \
+        return any != 0;                                                                                               \
     }
 MK_BELOW(32, uint32_t)
 MK_BELOW(64, uint64_t)
