@@ -109,7 +109,7 @@ public final class Trainer {
             for problem in passedOver { say("passed over a damaged checkpoint: \(problem)") }
             loaded = checkpoint
             let saved = try Recipe.load(checkpoint.folder + "/" + CheckpointFiles.recipe)
-            if recipe.steps == nil { recipe.steps = saved.steps }
+            if recipe.steps == nil { (recipe.steps, recipe.minutes) = (saved.steps, nil) }
             try Trainer.checkSameRun(saved, recipe, checkpoint.folder)
         }
 
@@ -117,6 +117,7 @@ public final class Trainer {
         if loaded == nil, recipe.steps == nil {
             recipe.steps = try Trainer.planSteps(
                 recipe, model, trainingFiles, validationFiles, say)
+            recipe.minutes = nil
             // Trial steps have changed this one.
             model = Trainer.makeModel(recipe, configuration, tokenizer)
         }
