@@ -9,4 +9,5 @@
 #include "mk_nn.h"
 #include "mk_optim.h"
 #include "mk_matmul.h"
+#include "mk_dlpack.h"
 #endif

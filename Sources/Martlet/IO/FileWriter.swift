@@ -1,12 +1,13 @@
+private import Synchronization
+
 #if canImport(Glibc)
 internal import Glibc
 #endif
-private import Synchronization
 
 private let temporaryCounter = Atomic<Int>(0)
 
-/// Writes a file that appears under its name only when it is complete: until ``commit(sync:)`` the bytes go to a temporary
-/// file beside it, which is removed if the writer goes before that.
+/// Writes a file that appears under its name only when it is complete: until ``commit(sync:)`` the bytes go to a
+/// temporary file beside it, which is removed if the writer goes before that.
 ///
 /// A file of that name that exists is replaced as a whole, so tensors mapped from it stay valid.
 package final class FileWriter {

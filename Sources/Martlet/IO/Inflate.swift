@@ -134,11 +134,15 @@ private struct Inflater {
     var written = 0
 
     private static let lengthBases = [
-        3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258,
+        3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227,
+        258,
     ]
-    private static let lengthBits = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0]
+    private static let lengthBits = [
+        0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0,
+    ]
     private static let distanceBases = [
-        1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145,
+        1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097,
+        6145,
         8193, 12289, 16385, 24577,
     ]
     private static let distanceBits = [
@@ -189,7 +193,9 @@ private struct Inflater {
         if count ^ check != 0xffff { throw Inflate.Failure(reason: "a stored block's length does not match its check") }
         if start + 4 + count > bytes.count { throw Inflate.Failure(reason: "the compressed data ends early") }
         if written + count > output.count { throw tooLong() }
-        if count > 0 { (output.baseAddress! + written).copyMemory(from: bytes.baseAddress! + start + 4, byteCount: count) }
+        if count > 0 {
+            (output.baseAddress! + written).copyMemory(from: bytes.baseAddress! + start + 4, byteCount: count)
+        }
         written += count
         bits.next = start + 4 + count
     }
@@ -201,7 +207,8 @@ private struct Inflater {
         // Thirty-two codes of five bits, of which two mean nothing.
         let distances = [UInt8](repeating: 5, count: 32)
         return (
-            try HuffmanCode(lengths[...], allowIncomplete: false), try HuffmanCode(distances[...], allowIncomplete: false)
+            try HuffmanCode(lengths[...], allowIncomplete: false),
+            try HuffmanCode(distances[...], allowIncomplete: false)
         )
     }
 

@@ -56,8 +56,8 @@ public enum JSONValue: Sendable, Equatable {
 
 /// The members of a JSON object in the order they were written in, each name once.
 ///
-/// Names are compared byte by byte, not by Unicode's canonical equivalence as Swift's strings are: a vocabulary may well
-/// have both "é" and "e" with a combining accent.
+/// Names are compared byte by byte, not by Unicode's canonical equivalence as Swift's strings are: a vocabulary may
+/// well have both "é" and "e" with a combining accent.
 public struct JSONObject: Sendable, Equatable {
     private struct Name: Hashable, Sendable {
         var text: String

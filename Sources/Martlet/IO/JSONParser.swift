@@ -1,8 +1,8 @@
 extension JSONValue {
     /// Reads one JSON value (RFC 8259) and nothing after it.
     ///
-    /// Refused besides what the grammar forbids: an object with two members of one name, text that is not UTF-8, unpaired
-    /// surrogates, numbers beyond Double's range, and nesting deeper than `depthLimit`.
+    /// Refused besides what the grammar forbids: an object with two members of one name, text that is not UTF-8,
+    /// unpaired surrogates, numbers beyond Double's range, and nesting deeper than `depthLimit`.
     ///
     /// - Parameter source: what is read (a file's name), for error messages.
     /// - Throws: `MartletError.format` with the byte offset and what was expected there.
@@ -13,8 +13,9 @@ extension JSONValue {
         return try parser.document()
     }
 
-    /// Reads one JSON value from UTF-8 bytes; see ``parse(_:source:depthLimit:)-(UnsafeRawBufferPointer,_,_)``.
-    public static func parse(_ bytes: [UInt8], source: String = "JSON text", depthLimit: Int = 128) throws -> JSONValue {
+    /// Reads one JSON value from UTF-8 bytes, as `parse` of a buffer does.
+    public static func parse(_ bytes: [UInt8], source: String = "JSON text", depthLimit: Int = 128) throws -> JSONValue
+    {
         try bytes.withUnsafeBytes { try parse($0, source: source, depthLimit: depthLimit) }
     }
 
@@ -206,7 +207,8 @@ private struct JSONParser {
         case UInt8(ascii: "u"):
             var code = try hexadecimal()
             if (0xd800..<0xdc00).contains(code) {
-                guard current == UInt8(ascii: "\\"), position + 1 < bytes.count, bytes[position + 1] == UInt8(ascii: "u")
+                guard current == UInt8(ascii: "\\"), position + 1 < bytes.count,
+                    bytes[position + 1] == UInt8(ascii: "u")
                 else { throw error("a high surrogate with no low one after it", at: start) }
                 position += 2
                 let low = try hexadecimal()
@@ -215,7 +217,9 @@ private struct JSONParser {
                 }
                 code = 0x10000 + (code - 0xd800) << 10 + (low - 0xdc00)
             }
-            guard let scalar = Unicode.Scalar(code) else { throw error("a low surrogate with no high one before it", at: start) }
+            guard let scalar = Unicode.Scalar(code) else {
+                throw error("a low surrogate with no high one before it", at: start)
+            }
             out.append(contentsOf: UTF8.encode(scalar)!)
         default:
             position -= 1
