@@ -132,8 +132,7 @@ __attribute__((constructor)) static void start(void) {
     mk_isa_level = best_isa_level();
     const char *wanted = getenv("MARTLET_ISA");
     if (wanted != NULL && *wanted != 0 && mk_set_isa(wanted) != 0) {
-        fprintf(stderr,
-                "MARTLET_ISA=%s: expected baseline, avx2, avx512 or avx512bf16, and at most %s on this processor\n", wanted,
+        fprintf(stderr, "MARTLET_ISA=%s: expected baseline, avx2, avx512 or avx512bf16, and at most %s here\n", wanted,
                 isa_names[best_isa_level()]);
         exit(2);
     }

@@ -48,8 +48,8 @@ void mk_convert(void *out, int32_t to, const void *in, int32_t from, int64_t n) 
     } else if (mk_is_half(to) && from == MK_F32) {
         mk_floats_to(out, to, in, n);
     } else {
-        // By way of float. A value that float cannot hold is rounded to odd first, so that rounding it to half afterwards
-        // gives what rounding once would.
+        // By way of float. A value that float cannot hold is rounded to odd first, so that rounding it to half
+        // afterwards gives what rounding once would.
         _Alignas(64) float buffer[BUFFER];
         for (int64_t i = 0; i < n; i += BUFFER) {
             int64_t m = n - i < BUFFER ? n - i : BUFFER;

@@ -11,7 +11,8 @@
     }
 
 // Float to integer truncates, saturates at the ends of the range, and takes NaN to 0.
-#define SATURATE(T, low, high, past, most) (x != x ? (T)0 : x >= past ? (T)most : (T)(x < low ? low : x > high ? high : x))
+#define SATURATE(T, low, high, past, most)                                                                             \
+    (x != x ? (T)0 : x >= past ? (T)most : (T)(x < low ? low : x > high ? high : x))
 
 #define FROM_FLOAT(s, S, HIGH_I32)                                                                                     \
     CONVERT(s##_i64, S, int64_t, SATURATE(int64_t, -0x1p63f, 0x1.fffffep62f, 0x1p63f, INT64_MAX))                      \

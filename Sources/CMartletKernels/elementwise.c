@@ -32,8 +32,9 @@ void mk_unary(mk_unary_op op, const mk_tensor *out, const mk_tensor *a) {
     if (kernel == NULL) undefined("mk_unary", op, a->dtype);
     const mk_tensor *tensors[] = {out, a};
     int32_t compute[] = {computed(out->dtype), dtype};
-    bool library = dtype == MK_F64 ? op >= MK_EXP && op <= MK_GELU_TANH : op >= MK_TAN && op <= MK_ERFINV && op != MK_TANH;
-    mk_elementwise(kernel, NULL, 2, tensors, compute, library && mk_is_float(dtype) ? LIBRARY_GRAIN : MK_GRAIN);
+    bool library = (dtype == MK_F64 && op >= MK_EXP && op <= MK_GELU_TANH) ||
+                   (dtype == MK_F32 && op >= MK_TAN && op <= MK_ERFINV && op != MK_TANH && op != MK_ERF);
+    mk_elementwise(kernel, NULL, 2, tensors, compute, library ? LIBRARY_GRAIN : MK_GRAIN);
 }
 
 // MARK: binary
@@ -67,7 +68,8 @@ static bool run_power(const mk_tensor *out, const mk_tensor *a, double exponent)
     return true;
 }
 
-void mk_binary_scalar(mk_binary_op op, const mk_tensor *out, const mk_tensor *a, mk_scalar scalar, bool scalar_on_left) {
+void mk_binary_scalar(mk_binary_op op, const mk_tensor *out, const mk_tensor *a, mk_scalar scalar,
+                      bool scalar_on_left) {
     int32_t dtype = computed(a->dtype);
     if (op == MK_POW && !scalar_on_left && mk_is_float(dtype) && run_power(out, a, scalar.d)) return;
     uint64_t value;

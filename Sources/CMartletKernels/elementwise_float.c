@@ -77,8 +77,8 @@ MK_INLINE double mk_d_log_sigmoid(double x) { return (x > 0 ? 0.0 : x) - log1p(e
 static double mk_d_erfinv(double x) {
     double a = fabs(x);
     if (!(a < 1.0)) return a == 1.0 ? copysign(INFINITY, x) : NAN;
-    // A start good to 2 digits (the series near 0, where the closed form cancels), then Halley's method, which triples the
-    // digits at each step. Towards 1 the residual is taken from erfc, where it keeps its relative precision.
+    // A start good to 2 digits (the series near 0, where the closed form cancels), then Halley's method, which triples
+    // the digits at each step. Towards 1 the residual is taken from erfc, where it keeps its relative precision.
     double y = a * (0.88622692545275801365 + 0.23201366653465449 * a * a);
     if (a > 0.1) {
         double l = log1p(-a * a);

@@ -91,7 +91,9 @@ CLAMP(f32_clamp)
         for (; n > 0; n -= 256, out += 256, x += 256) {                                                                \
             int64_t m = n < 256 ? n : 256;                                                                             \
             uint32_t large = 0;                                                                                        \
-            MK_VECTORIZE for (int64_t i = 0; i < m; i++) large |= mk_absf(x[i]) <= MK_SINCOS_LIMIT ? 0u : 1u;           \
+            MK_VECTORIZE for (int64_t i = 0; i < m; i++) {                                                             \
+                large |= mk_absf(x[i]) <= MK_SINCOS_LIMIT ? 0u : 1u;                                                   \
+            }                                                                                                          \
             if (large) {                                                                                               \
                 for (int64_t i = 0; i < m; i++) out[i] = library(x[i]);                                                \
             } else {                                                                                                   \

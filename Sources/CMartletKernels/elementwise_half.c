@@ -1,5 +1,5 @@
-// Half-precision kernels for the operations that are so cheap that staging their operands as floats would cost more than
-// the operation: they convert in registers. Results are the same either way.
+// Half-precision kernels for the operations that are so cheap that staging their operands as floats would cost more
+// than the operation: they convert in registers. Results are the same either way.
 #include "mk_elementwise_private.h"
 #include "mk_formulas.h"
 

@@ -21,8 +21,8 @@
         }                                                                                                              \
     }
 
-// bfloat16 in pairs: a 32-bit word holds two values, each a float after one shift or mask, so a vector of pairs needs none
-// of the shuffles that widen and narrow 16-bit elements.
+// bfloat16 in pairs: a 32-bit word holds two values, each a float after one shift or mask, so a vector of pairs needs
+// none of the shuffles that widen and narrow 16-bit elements.
 MK_INLINE uint32_t MK_FN(pack_bf16)(float low, float high) {
     return (uint32_t)mk_f32_to_bf16(low) | (uint32_t)mk_f32_to_bf16(high) << 16;
 }

@@ -1,9 +1,9 @@
 // The caching allocator.
 //
 // Capacities are a geometric series, so a block fits every later request of its class and the waste is bounded: eight
-// steps per doubling below 1 MiB (at most 12.5 %), sixteen above, where a request may also take a block of the next class
-// (again at most 12.5 % together). Each block has a 64-byte header in front of it. Cached blocks are on the list of their
-// class and on one list in the order of being freed; the oldest go back to the system beyond the limit.
+// steps per doubling below 1 MiB (at most 12.5 %), sixteen above, where a request may also take a block of the next
+// class (again at most 12.5 % together). Each block has a 64-byte header in front of it. Cached blocks are on the list
+// of their class and on one list in the order of being freed; the oldest go back to the system beyond the limit.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
@@ -48,7 +48,8 @@ static struct {
 static void lock(void) {
     int spins = 0;
     while (atomic_flag_test_and_set_explicit(&cache.lock, memory_order_acquire)) {
-        // The lock is held for some tens of nanoseconds, so waiting in the kernel pays only if its holder was preempted.
+        // The lock is held for some tens of nanoseconds, so waiting in the kernel pays only if its holder was
+        // preempted.
         if (++spins < 64) {
 #if defined(__x86_64__)
             __builtin_ia32_pause();

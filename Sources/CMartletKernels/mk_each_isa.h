@@ -28,6 +28,8 @@
 #undef mk_f16_to_f32
 
 #if defined(__x86_64__)
+#define MK_AVX2_TARGET "avx2,fma,f16c,bmi,bmi2,lzcnt,popcnt,movbe"
+#define MK_AVX512_TARGET MK_AVX2_TARGET ",avx512f,avx512dq,avx512bw,avx512vl,avx512cd"
 #define MK_HAS_FMA 1
 #define mk_f32_to_f16 mk_f32_to_f16_hard
 #define mk_f16_to_f32 mk_f16_to_f32_hard
@@ -35,7 +37,7 @@
 #define MK_ISA_LEVEL 1
 #define MK_FN(name) name##_avx2
 #define MK_LANES 8
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,bmi,bmi2,lzcnt,popcnt,movbe"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target(MK_AVX2_TARGET))), apply_to = function)
 #include MK_KERNELS
 #pragma clang attribute pop
 #undef MK_ISA_LEVEL
@@ -45,9 +47,7 @@
 #define MK_ISA_LEVEL 2
 #define MK_FN(name) name##_avx512
 #define MK_LANES 16
-#pragma clang attribute push(                                                                                              \
-    __attribute__((target("avx2,fma,f16c,bmi,bmi2,lzcnt,popcnt,movbe,avx512f,avx512dq,avx512bw,avx512vl,avx512cd"))),      \
-    apply_to = function)
+#pragma clang attribute push(__attribute__((target(MK_AVX512_TARGET))), apply_to = function)
 #include MK_KERNELS
 #pragma clang attribute pop
 #undef MK_ISA_LEVEL
@@ -56,10 +56,7 @@
 #if defined(MK_WANT_AVX512BF16)
 #define MK_ISA_LEVEL 3
 #define MK_FN(name) name##_avx512bf16
-#pragma clang attribute push(                                                                                              \
-    __attribute__((                                                                                                        \
-        target("avx2,fma,f16c,bmi,bmi2,lzcnt,popcnt,movbe,avx512f,avx512dq,avx512bw,avx512vl,avx512cd,avx512bf16"))),      \
-    apply_to = function)
+#pragma clang attribute push(__attribute__((target(MK_AVX512_TARGET ",avx512bf16"))), apply_to = function)
 #include MK_KERNELS
 #pragma clang attribute pop
 #undef MK_ISA_LEVEL
@@ -68,6 +65,8 @@
 
 #undef MK_LANES
 #undef MK_HAS_FMA
+#undef MK_AVX2_TARGET
+#undef MK_AVX512_TARGET
 #undef mk_f32_to_f16
 #undef mk_f16_to_f32
 #endif

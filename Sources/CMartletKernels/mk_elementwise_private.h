@@ -37,8 +37,8 @@ mk_kernel mk_float_clamp(int32_t dtype);                 // parameters: const mk
 mk_kernel mk_integer_clamp(int32_t dtype);
 mk_kernel mk_where_kernel(int64_t size);
 
-// Runs the kernel over the common index space of tensors[0] (out) and tensors[1...]. `compute[k]` is the dtype in which the
-// kernel sees operand k. `grain` is how many elements a chunk has: less than MK_GRAIN for expensive kernels.
+// Runs the kernel over the common index space of tensors[0] (out) and tensors[1...]. `compute[k]` is the dtype in which
+// the kernel sees operand k. `grain` is how many elements a chunk has: less than MK_GRAIN for expensive kernels.
 void mk_elementwise(mk_kernel kernel, const void *parameters, int32_t operands, const mk_tensor *const *tensors,
                     const int32_t *compute, int64_t grain);
 

@@ -1,7 +1,7 @@
 // What every elementwise operation computes, once for all types and back ends.
 //
-// Each list calls F(OP, formula) where MK_##OP is the operation's enum constant and the formula is a plain C expression in
-// `x` (unary) or `a` and `b` (binary) of type MK_T. Whoever expands a list defines
+// Each list calls F(OP, formula) where MK_##OP is the operation's enum constant and the formula is a plain C expression
+// in `x` (unary) or `a` and `b` (binary) of type MK_T. Whoever expands a list defines
 //   MK_T           the type of the computation: float, double or an integer type
 //   MK_U           the unsigned type integers are computed in: uint64_t for int64_t, else uint32_t
 //   MK_NUM(c)      a floating literal of that type
@@ -113,8 +113,8 @@
     F(LOGICAL_OR, (a != 0) | (b != 0))                                                                                 \
     F(LOGICAL_XOR, (a != 0) ^ (b != 0))
 
-// The derivatives that need several statements. FN(name) gives the full name of the function to define; MK_T, MK_NUM and
-// MK_MATH are set as above.
+// The derivatives that need several statements. FN(name) gives the full name of the function to define; MK_T, MK_NUM
+// and MK_MATH are set as above.
 #define MK_COMPOSITES(FN)                                                                                              \
     MK_INLINE MK_T FN(silu_backward)(MK_T g, MK_T x) {                                                                 \
         MK_T s = MK_MATH(sigmoid)(x);                                                                                  \

@@ -1,8 +1,9 @@
 // Branch-free float functions that the loop vectorizer handles like ordinary arithmetic: call them on scalars inside a
 // simple loop. Every function is within about 2 ulp of the exact result, keeps NaN, and is right at +-0 and +-infinity.
 //
-// Rounding to an integer adds and subtracts 1.5 * 2^23 because baseline x86-64 has no rounding instruction. That is why no
-// function here may be compiled with reassociation; `#pragma clang fp reassociate(on)` in a caller does not reach them.
+// Rounding to an integer adds and subtracts 1.5 * 2^23 because baseline x86-64 has no rounding instruction. That is why
+// no function here may be compiled with reassociation; `#pragma clang fp reassociate(on)` in a caller does not reach
+// them.
 #ifndef MK_MATH_H
 #define MK_MATH_H
 
@@ -218,8 +219,8 @@ MK_INLINE float mk_erff(float x) {
     return mk_copysignf(a < 1.0f ? small : large, x);
 }
 
-// sin and cos for |x| <= MK_SINCOS_LIMIT; a caller with larger arguments uses libm for them (mk_sin_rows in
-// elementwise_float.h shows how to keep the loop vectorized).
+// sin and cos for |x| <= MK_SINCOS_LIMIT. A caller with larger arguments uses libm for them; PERIODIC in
+// elementwise_float_kernels.h keeps the loop vectorized all the same.
 #define MK_SINCOS_LIMIT 1.0e6f
 MK_INLINE float mk_sincos_reduced(float x, uint32_t quarter) {
     // Reduction in double: the high part of pi/2 has 33 bits, so k * high is exact for k < 2^20.

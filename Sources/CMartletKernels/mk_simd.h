@@ -43,8 +43,8 @@ extern int mk_isa_level __attribute__((visibility("hidden")));
 
 // Put before a loop that must be vectorized: clang warns where it could not.
 #define MK_VECTORIZE _Pragma("clang loop vectorize(enable) interleave(enable)")
-// The same where pointers may be equal (in-place) but never overlap otherwise: drops the overlap checks, which would send
-// in-place calls to a scalar loop.
+// The same where pointers may be equal (in-place) but never overlap otherwise: drops the overlap checks, which would
+// send in-place calls to a scalar loop.
 #define MK_VECTORIZE_IN_PLACE _Pragma("clang loop vectorize(assume_safety) interleave(enable)")
 // At the start of a block: sums in the block may be reordered, so a plain `sum += x` loop vectorizes. The order then
 // depends on the instruction set alone, never on the number of threads.
@@ -103,9 +103,9 @@ void mk_floats_to(void *out, int32_t dtype, const float *in, int64_t n);
 
 #define MK_WALK_MAX 5
 
-// The common index space of up to MK_WALK_MAX operands, dimension 0 INNERMOST. Strides are in BYTES. Dimensions of size 1
-// are gone and neighbours that are contiguous in every operand are merged; rank is at least 1. `count` 0 means: nothing
-// to do.
+// The common index space of up to MK_WALK_MAX operands, dimension 0 INNERMOST. Strides are in BYTES. Dimensions of size
+// 1 are gone and neighbours that are contiguous in every operand are merged; rank is at least 1. `count` 0 means:
+// nothing to do.
 typedef struct mk_walk {
     int32_t operands;
     int32_t rank;
@@ -116,8 +116,8 @@ typedef struct mk_walk {
 } mk_walk;
 
 // Fills `walk` from tensors of one shape. With `reorder`, dimensions are sorted so that operand 0 (then 1, ...) has its
-// smallest stride innermost and dimensions that are negative in every operand are flipped: use it where the order in which
-// elements are visited does not matter. Without it, order is row-major.
+// smallest stride innermost and dimensions that are negative in every operand are flipped: use it where the order in
+// which elements are visited does not matter. Without it, order is row-major.
 void mk_walk_init(mk_walk *walk, int32_t operands, const mk_tensor *const *tensors, bool reorder);
 
 // A row is one run along dimension 0; rows are numbered 0..<mk_walk_rows.

@@ -8,8 +8,8 @@ typedef uint64_t v2u64 __attribute__((ext_vector_type(2)));
 #define LOAD(V, p) __builtin_memcpy(&(V), p, sizeof(V))
 #define STORE(p, V) __builtin_memcpy(p, &(V), sizeof(V))
 
-// MARK: transposition of square blocks that fill vector registers: element (r, c) is read at in + c * in_0 + r * size and
-// written at out + r * out_1 + c * size.
+// MARK: transposition of square blocks that fill vector registers: element (r, c) is read at in + c * in_0 + r * size
+// and written at out + r * out_1 + c * size.
 
 MK_INLINE void transpose_block_2(char *out, int64_t out_1, const char *in, int64_t in_0) {
     v8u16 a[8], b[8];
@@ -49,9 +49,9 @@ MK_INLINE void transpose_block_8(char *out, int64_t out_1, const char *in, int64
 
 // MARK: by size of the element
 
-// A block of a transposition at a time goes through a buffer where the rows of `out` lie far apart: strides that are powers
-// of two put all of them in the same few cache sets, so that lines would leave the cache half written. For the same reason a
-// few lines of `in` are read to their end before the next ones.
+// A block of a transposition at a time goes through a buffer where the rows of `out` lie far apart: strides that are
+// powers of two put all of them in the same few cache sets, so that lines would leave the cache half written. For the
+// same reason a few lines of `in` are read to their end before the next ones.
 #define COPY_2D(T, SIZE, BLOCK, TRANSPOSE_BLOCK)                                                                       \
     static void transpose_near_##SIZE(char *out, int64_t out_1, const char *in, int64_t in_0, int64_t rows,            \
                                       int64_t columns) {                                                               \

@@ -21,6 +21,9 @@ typedef enum mk_unary_op {
 
 typedef enum mk_binary_op {
     // out, a, b of one dtype.
+    // Integers wrap on overflow. Integer FLOOR_DIV, REMAINDER and FMOD by 0 give 0; integer POW with a negative
+    // exponent gives the integer part (0 unless the base is 1 or -1); a shift by the width or more, or by a negative
+    // count, shifts every bit out.
     MK_ADD, MK_SUB, MK_MUL, MK_DIV /* floating point only */, MK_FLOOR_DIV /* toward minus infinity, as Python's // */,
     MK_REMAINDER /* sign of the divisor, as Python's % */, MK_FMOD /* sign of the dividend, as C's */, MK_POW,
     MK_MAXIMUM, MK_MINIMUM /* both propagate NaN */, MK_ATAN2, MK_HYPOT,
@@ -37,8 +40,8 @@ typedef enum mk_binary_op {
 extern "C" {
 #endif
 
-// Copies with conversion between any two dtypes. Float to integer truncates; to bool is `!= 0`; to bf16/f16 rounds to
-// nearest even.
+// Copies with conversion between any two dtypes. Float to integer truncates, saturates at the ends of the range and
+// takes NaN to 0; integer to integer wraps; to bool is `!= 0`; to bf16/f16 rounds to nearest even.
 void mk_copy(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull in);
 void mk_fill(const mk_tensor *_Nonnull out, mk_scalar value);
 // out[i] = start + i * step in row-major order of out's logical elements (computed in double or int64).
