@@ -11,6 +11,8 @@
 #define NARROW 32
 // Elements of a tile that takes no transposition: the buffers of all operands stay in L1.
 #define RUN 1024
+// Elements of an operation that is over sooner than a plan for it would be made.
+#define SMALL 512
 
 typedef struct {
     mk_walk walk; // operand 0 is the output
@@ -171,30 +173,53 @@ static void choose_tile(plan *p) {
     p->tiles_down = (height + p->rows - 1) / p->rows;
 }
 
-// The short way for what needs neither gathering nor conversion nor threads: contiguous operands, and constants.
+// Gathers a whole small tensor in row-major order.
+static void gather(char *out, const mk_tensor *t) {
+    int64_t size = mk_size_of(t->dtype);
+    int32_t rank = t->rank;
+    int64_t columns = rank > 0 ? t->shape[rank - 1] : 1, rows = rank > 1 ? t->shape[rank - 2] : 1;
+    int64_t s0 = rank > 0 ? t->strides[rank - 1] * size : 0, s1 = rank > 1 ? t->strides[rank - 2] * size : 0;
+    int64_t index[MK_MAX_DIMS] = {0};
+    const char *at = t->data;
+    for (;;) {
+        mk_copy_2d(out, size, columns * size, at, s0, s1, size, rows, columns);
+        out += rows * columns * size;
+        int32_t d = rank - 3;
+        for (; d >= 0; d--) {
+            at += t->strides[d] * size;
+            if (++index[d] < t->shape[d]) break;
+            index[d] = 0;
+            at -= t->shape[d] * t->strides[d] * size;
+        }
+        if (d < 0) return;
+    }
+}
+
+// The short way for small work without conversion whose output is contiguous: no plan, no threads.
 static bool run_small(mk_kernel kernel, const void *parameters, int32_t operands, const mk_tensor *const *tensors,
                       const int32_t *compute, int64_t grain) {
     int64_t count = mk_count(tensors[0]);
     if (count > grain) return false;
-    const void *in[MK_WALK_MAX];
-    int32_t constant = 0;
+    const void *in[OPERANDS];
+    bool gathered[OPERANDS] = {false}, any = false;
     for (int32_t k = 0; k < operands; k++) {
         const mk_tensor *t = tensors[k];
         if (t->dtype != compute[k]) return false;
         if (k > 0) in[k - 1] = t->data;
         if (mk_is_contiguous(t)) continue;
-        for (int32_t d = 0; d < t->rank; d++) {
-            if (t->strides[d] != 0) return false;
-        }
-        if (constant != 0 || k == 0 || count > RUN) return false;
-        constant = k;
+        if (k == 0 || count > SMALL) return false;
+        gathered[k] = any = true;
     }
     if (count == 0) return true;
-    _Alignas(64) char values[RUN * 8];
-    if (constant != 0) {
-        int64_t size = mk_size_of(compute[constant]);
-        mk_copy_2d(values, size, 0, tensors[constant]->data, 0, 0, size, 1, count);
-        in[constant - 1] = values;
+    if (!any) {
+        kernel(tensors[0]->data, in, count, parameters);
+        return true;
+    }
+    _Alignas(64) char values[OPERANDS][SMALL * 8];
+    for (int32_t k = 1; k < operands; k++) {
+        if (!gathered[k]) continue;
+        gather(values[k], tensors[k]);
+        in[k - 1] = values[k];
     }
     kernel(tensors[0]->data, in, count, parameters);
     return true;
