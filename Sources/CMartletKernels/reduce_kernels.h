@@ -25,12 +25,26 @@ typedef uint64_t reduce_words __attribute__((ext_vector_type(16), aligned(8)));
 #define MK_OP_MAX_INTEGER(a, b) (((b) > (a)) ? (b) : (a))
 #define MK_OP_MIN_INTEGER(a, b) (((b) < (a)) ? (b) : (a))
 
+// Combines the lanes of a vector, its halves first.
+#define MK_HALVE_16(OP, v)                                                                                             \
+    ({                                                                                                                 \
+        __auto_type half = OP((v).lo, (v).hi);                                                                         \
+        __auto_type quarter = OP(half.lo, half.hi);                                                                    \
+        __auto_type eighth = OP(quarter.lo, quarter.hi);                                                               \
+        OP(eighth.lo, eighth.hi);                                                                                      \
+    })
+#define MK_HALVE_32(OP, v)                                                                                             \
+    ({                                                                                                                 \
+        __auto_type halved = OP((v).lo, (v).hi);                                                                       \
+        MK_HALVE_16(OP, halved);                                                                                       \
+    })
+
 #endif
 
 // row: total = total op (n elements reduced in interleaved lanes that are combined pairwise).
 // columns: acc[j] = acc[j] op ((rows[0][j] op rows[1][j]) op ...) for eight rows, else row after row.
 // fold: total[j] = total[j] op acc[j], then acc[j] = identity. merge: total[j] = total[j] op partial[j].
-#define MK_REDUCE(NAME, T, V, TOTAL, OP, MAP, IDENTITY)                                                                \
+#define MK_REDUCE(NAME, T, V, TOTAL, HALVE, OP, MAP, IDENTITY)                                                         \
     static void MK_FN(row_##NAME)(void *total, const void *data, int64_t n) {                                          \
         enum { lanes = sizeof(V) / sizeof(T) };                                                                        \
         const T *in = data;                                                                                            \
@@ -41,16 +55,18 @@ typedef uint64_t reduce_words __attribute__((ext_vector_type(16), aligned(8)));
             x = MAP(x);                                                                                                \
             acc = OP(acc, x);                                                                                          \
         }                                                                                                              \
-        T lane[lanes];                                                                                                 \
-        *(V *)lane = acc;                                                                                              \
-        for (int l = 0; i + l < n; l++) {                                                                              \
-            T x = in[i + l];                                                                                           \
-            x = MAP(x);                                                                                                \
-            lane[l] = OP(lane[l], x);                                                                                  \
+        if (i < n) {                                                                                                   \
+            T lane[lanes];                                                                                             \
+            *(V *)lane = acc;                                                                                          \
+            for (int l = 0; i + l < n; l++) {                                                                          \
+                T x = in[i + l];                                                                                       \
+                x = MAP(x);                                                                                            \
+                lane[l] = OP(lane[l], x);                                                                              \
+            }                                                                                                          \
+            acc = *(V *)lane;                                                                                          \
         }                                                                                                              \
-        for (int width = lanes / 2; width > 0; width /= 2)                                                             \
-            for (int l = 0; l < width; l++) lane[l] = OP(lane[l], lane[l + width]);                                    \
-        TOTAL value = (TOTAL)lane[0];                                                                                  \
+        T result = HALVE(OP, acc);                                                                                     \
+        TOTAL value = (TOTAL)result;                                                                                   \
         *(TOTAL *)total = OP(*(TOTAL *)total, value);                                                                  \
     }                                                                                                                  \
     static void MK_FN(columns_##NAME)(void *restrict accumulators, const void *const *rows, int64_t count,             \
@@ -92,24 +108,24 @@ typedef uint64_t reduce_words __attribute__((ext_vector_type(16), aligned(8)));
         MK_VECTORIZE for (int64_t j = 0; j < n; j++) total[j] = OP(total[j], partial[j]);                              \
     }
 
-MK_REDUCE(sum_f32, float, reduce_floats, double, MK_OP_ADD, MK_MAP_NONE, 0)
-MK_REDUCE(squares_f32, float, reduce_floats, double, MK_OP_ADD, MK_MAP_SQUARE, 0)
-MK_REDUCE(abs_f32, float, reduce_floats, double, MK_OP_ADD, MK_MAP_ABS_FLOAT, 0)
-MK_REDUCE(max_f32, float, reduce_floats, double, MK_OP_MAX_FLOAT, MK_MAP_NONE, -INFINITY)
-MK_REDUCE(min_f32, float, reduce_floats, double, MK_OP_MIN_FLOAT, MK_MAP_NONE, INFINITY)
-MK_REDUCE(sum_f64, double, reduce_doubles, double, MK_OP_ADD, MK_MAP_NONE, 0)
-MK_REDUCE(product_f64, double, reduce_doubles, double, MK_OP_MUL, MK_MAP_NONE, 1)
-MK_REDUCE(squares_f64, double, reduce_doubles, double, MK_OP_ADD, MK_MAP_SQUARE, 0)
-MK_REDUCE(abs_f64, double, reduce_doubles, double, MK_OP_ADD, MK_MAP_ABS_FLOAT, 0)
-MK_REDUCE(max_f64, double, reduce_doubles, double, MK_OP_MAX_FLOAT, MK_MAP_NONE, -INFINITY)
-MK_REDUCE(min_f64, double, reduce_doubles, double, MK_OP_MIN_FLOAT, MK_MAP_NONE, INFINITY)
+MK_REDUCE(sum_f32, float, reduce_floats, double, MK_HALVE_32, MK_OP_ADD, MK_MAP_NONE, 0)
+MK_REDUCE(squares_f32, float, reduce_floats, double, MK_HALVE_32, MK_OP_ADD, MK_MAP_SQUARE, 0)
+MK_REDUCE(abs_f32, float, reduce_floats, double, MK_HALVE_32, MK_OP_ADD, MK_MAP_ABS_FLOAT, 0)
+MK_REDUCE(max_f32, float, reduce_floats, double, MK_HALVE_32, MK_OP_MAX_FLOAT, MK_MAP_NONE, -INFINITY)
+MK_REDUCE(min_f32, float, reduce_floats, double, MK_HALVE_32, MK_OP_MIN_FLOAT, MK_MAP_NONE, INFINITY)
+MK_REDUCE(sum_f64, double, reduce_doubles, double, MK_HALVE_16, MK_OP_ADD, MK_MAP_NONE, 0)
+MK_REDUCE(product_f64, double, reduce_doubles, double, MK_HALVE_16, MK_OP_MUL, MK_MAP_NONE, 1)
+MK_REDUCE(squares_f64, double, reduce_doubles, double, MK_HALVE_16, MK_OP_ADD, MK_MAP_SQUARE, 0)
+MK_REDUCE(abs_f64, double, reduce_doubles, double, MK_HALVE_16, MK_OP_ADD, MK_MAP_ABS_FLOAT, 0)
+MK_REDUCE(max_f64, double, reduce_doubles, double, MK_HALVE_16, MK_OP_MAX_FLOAT, MK_MAP_NONE, -INFINITY)
+MK_REDUCE(min_f64, double, reduce_doubles, double, MK_HALVE_16, MK_OP_MIN_FLOAT, MK_MAP_NONE, INFINITY)
 // Integers wrap, which C allows unsigned ones only.
-MK_REDUCE(sum_i64, uint64_t, reduce_words, uint64_t, MK_OP_ADD, MK_MAP_NONE, 0)
-MK_REDUCE(product_i64, uint64_t, reduce_words, uint64_t, MK_OP_MUL, MK_MAP_NONE, 1)
-MK_REDUCE(squares_i64, uint64_t, reduce_words, uint64_t, MK_OP_ADD, MK_MAP_SQUARE, 0)
-MK_REDUCE(abs_i64, uint64_t, reduce_words, uint64_t, MK_OP_ADD, MK_MAP_ABS_WORD, 0)
-MK_REDUCE(max_i64, int64_t, reduce_integers, int64_t, MK_OP_MAX_INTEGER, MK_MAP_NONE, INT64_MIN)
-MK_REDUCE(min_i64, int64_t, reduce_integers, int64_t, MK_OP_MIN_INTEGER, MK_MAP_NONE, INT64_MAX)
+MK_REDUCE(sum_i64, uint64_t, reduce_words, uint64_t, MK_HALVE_16, MK_OP_ADD, MK_MAP_NONE, 0)
+MK_REDUCE(product_i64, uint64_t, reduce_words, uint64_t, MK_HALVE_16, MK_OP_MUL, MK_MAP_NONE, 1)
+MK_REDUCE(squares_i64, uint64_t, reduce_words, uint64_t, MK_HALVE_16, MK_OP_ADD, MK_MAP_SQUARE, 0)
+MK_REDUCE(abs_i64, uint64_t, reduce_words, uint64_t, MK_HALVE_16, MK_OP_ADD, MK_MAP_ABS_WORD, 0)
+MK_REDUCE(max_i64, int64_t, reduce_integers, int64_t, MK_HALVE_16, MK_OP_MAX_INTEGER, MK_MAP_NONE, INT64_MIN)
+MK_REDUCE(min_i64, int64_t, reduce_integers, int64_t, MK_HALVE_16, MK_OP_MIN_INTEGER, MK_MAP_NONE, INT64_MAX)
 #undef MK_REDUCE
 
 #define MK_ENTRY(NAME) {MK_FN(row_##NAME), MK_FN(columns_##NAME), MK_FN(fold_##NAME), MK_FN(merge_##NAME)}
