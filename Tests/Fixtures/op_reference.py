@@ -70,7 +70,7 @@ def _(inputs, args):
 
 @op("clamp")
 def _(inputs, args):
-    """Limits to [min, max]; either may be null. The gradient passes where min <= x <= max (both ends included)."""
+    """Limits to [min, max]; either may be null. The gradient passes where min < x < max, not at the ends."""
     return torch.clamp(inputs[0], args["min"], args["max"])
 
 
@@ -102,11 +102,13 @@ def binary(function, inputs, args):
     if "scalar" not in args:
         return function(inputs[0], inputs[1])
     scalar = number(args["scalar"])
-    if function in (torch.maximum, torch.minimum, torch.atan2, torch.hypot, torch.logical_and, torch.logical_or):
-        scalar = torch.tensor(scalar)
+    # As a tensor it must not be rounded to float32, PyTorch's default.
+    tensor = torch.tensor(scalar, dtype=torch.float64 if isinstance(scalar, float) else None)
     if args["scalarOnLeft"]:
-        return function(torch.tensor(scalar) if not torch.is_tensor(scalar) else scalar, inputs[0])
-    return function(inputs[0], scalar)
+        return function(tensor, inputs[0])
+    needs_tensor = function in (torch.maximum, torch.minimum, torch.atan2, torch.hypot, torch.logical_and,
+                                torch.logical_or)
+    return function(inputs[0], tensor if needs_tensor else scalar)
 
 
 for _name, _function in BINARY.items():

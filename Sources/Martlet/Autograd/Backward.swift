@@ -176,6 +176,7 @@ private func seeds(_ tensors: [Tensor], _ gradients: [Tensor?]?, _ op: StaticStr
 
 /// Finds the operation that makes NaN or infinity: within `body` every gradient is checked as it is computed, and the
 /// failing one is reported with the operation and the module path it was recorded in. Slow; for debugging.
+@discardableResult
 public func detectAnomaly<R>(_ body: () throws -> R) rethrows -> R {
     mk_thread().pointee.anomaly += 1
     defer { mk_thread().pointee.anomaly -= 1 }

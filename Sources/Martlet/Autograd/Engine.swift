@@ -2,6 +2,8 @@ internal import CMartletKernels
 private import Synchronization
 
 private let runCounter = Atomic<UInt64>(0)
+/// Passes on several threads may add to the gradient of one leaf.
+private let accumulation = Mutex(())
 
 /// One backward pass: visits the recorded operations from the outputs to the inputs, latest first, with explicit work
 /// lists: a graph of any depth uses the same stack.
@@ -25,14 +27,32 @@ final class Engine {
     private var leafTargets: [ObjectIdentifier: [Int]] = [:]
     private var nodeTargets: [ObjectIdentifier: [(output: Int32, slot: Int)]] = [:]
     private(set) var results: [Tensor?] = []
+    /// Operations recorded before every target lead to none.
+    private var earliest: UInt64 = 0
+
+    /// Whether this pass runs inside another one of this thread (started by a hook, a custom function or a fused
+    /// operation's derivative), and what it displaced of that one's state.
+    private let isNested: Bool
+    private var displaced: [Displaced] = []
+
+    private struct Displaced {
+        let node: Node
+        let run: UInt64
+        let pending: Int32
+        let isNeeded: Bool
+        let gradient: Tensor?
+        let moreGradients: [Tensor?]
+    }
 
     init(retainGraph: Bool, createGraph: Bool, targets: [Tensor]?) {
         self.retainGraph = retainGraph
         self.createGraph = createGraph
         checksNumbers = mk_thread().pointee.anomaly > 0
         accumulate = targets == nil
+        isNested = mk_thread().pointee.slots.3 != nil
         guard let targets else { return }
         results = Array(repeating: nil, count: targets.count)
+        if targets.allSatisfy({ $0.node != nil }) { earliest = targets.map { $0.node!.sequence }.min() ?? 0 }
         for (slot, target) in targets.enumerated() {
             if let node = target.node {
                 nodeTargets[ObjectIdentifier(node), default: []].append((target.outputIndex, slot))
@@ -53,7 +73,13 @@ final class Engine {
     /// Runs the pass from `roots` with their gradients.
     func backward(_ roots: [Tensor], _ gradients: [Tensor]) {
         let depth = GradMode.swap(createGraph ? 0 : 1)
-        defer { _ = GradMode.swap(depth) }
+        let outer = mk_thread().pointee.slots.3
+        mk_thread().pointee.slots.3 = Unmanaged.passUnretained(self).toOpaque()
+        defer {
+            _ = GradMode.swap(depth)
+            mk_thread().pointee.slots.3 = outer
+            restoreDisplaced()
+        }
         let edges = roots.map(\.edge)
         for edge in edges { if let node = edge.node { explore(node) } }
         for edge in edges { use(edge) }
@@ -64,13 +90,30 @@ final class Engine {
         while let node = popReady() { execute(node) }
     }
 
+    private func restoreDisplaced() {
+        for old in displaced {
+            old.node.run = old.run
+            old.node.pending = old.pending
+            old.node.isNeeded = old.isNeeded
+            old.node.gradient = old.gradient
+            old.node.moreGradients = old.moreGradients
+        }
+        displaced = []
+    }
+
     // MARK: counting uses
 
     /// Finds the nodes that lead to something wanted and counts how many gradients each will get.
     private func explore(_ root: Node) {
-        if root.run == run { return }
+        if root.run == run || root.sequence < earliest { return }
         var stack: [(node: Node, next: Int)] = []
         func enter(_ node: Node) {
+            if isNested {
+                displaced.append(
+                    Displaced(
+                        node: node, run: node.run, pending: node.pending, isNeeded: node.isNeeded,
+                        gradient: node.gradient, moreGradients: node.moreGradients))
+            }
             node.run = run
             node.pending = 0
             node.gradient = nil
@@ -82,7 +125,7 @@ final class Engine {
         while let (node, next) = stack.last {
             if next < node.edges.count {
                 stack[stack.count - 1].next += 1
-                if let child = node.edges[next].node, child.run != run { enter(child) }
+                if let child = node.edges[next].node, child.run != run, child.sequence >= earliest { enter(child) }
                 continue
             }
             stack.removeLast()
@@ -95,7 +138,7 @@ final class Engine {
 
     private func use(_ edge: Edge) {
         if let node = edge.node {
-            if node.isNeeded { node.pending += 1 }
+            if node.run == run && node.isNeeded { node.pending += 1 }
         } else if let leaf = edge.leaf, isWanted(leaf) {
             leaves[ObjectIdentifier(leaf), default: Leaf(tensor: leaf)].pending += 1
         }
@@ -148,7 +191,7 @@ final class Engine {
         let hasGradient = node.gradient != nil || node.moreGradients.contains { $0 != nil }
         if hasGradient {
             for hook in node.hooks {
-                if let g = hook.index == 0 ? node.gradient : node.moreGradients[Int(hook.index) - 1],
+                if let g = node.gradient(hook.index),
                     let replaced = hook.call(g)
                 {
                     if hook.index == 0 {
@@ -160,14 +203,14 @@ final class Engine {
             }
             for entry in node.retained {
                 if let tensor = entry.tensor.value,
-                    let g = entry.index == 0 ? node.gradient : node.moreGradients[Int(entry.index) - 1]
+                    let g = node.gradient(entry.index)
                 {
                     tensor.ensureExtras().grad = g
                 }
             }
             if let wanted = nodeTargets[ObjectIdentifier(node)] {
                 for (output, slot) in wanted {
-                    results[slot] = output == 0 ? node.gradient : node.moreGradients[safe: Int(output) - 1] ?? nil
+                    results[slot] = node.gradient(output)
                 }
             }
             // Below the last target there is nothing to do.
@@ -224,29 +267,32 @@ final class Engine {
         leaf.gradient = nil
         if let extras = tensor.extras {
             for id in extras.hooks.keys.sorted() {
-                if let replaced = extras.hooks[id]!(gradient) { gradient = replaced }
+                if let replaced = extras.hooks[id]?(gradient) { gradient = replaced }
             }
         }
         if let slots = leafTargets[ObjectIdentifier(tensor)] {
             for slot in slots { results[slot] = gradient }
             return
         }
-        let extras = tensor.ensureExtras()
         if gradient.dtype != tensor.dtype { gradient = gradient.to(tensor.dtype) }
+        // Memory that nobody else has is taken over; what the caller or another operation may go on using is copied.
+        let isOwned = isKnownUniquelyReferenced(&gradient) && gradient.isSoleOwner
+        accumulation.withLock { [gradient] _ in store(gradient, isOwned: isOwned, in: tensor) }
+        guard let extras = tensor.extras else { return }
+        for id in extras.afterAccumulation.keys.sorted() { extras.afterAccumulation[id]?(tensor) }
+    }
+
+    private func store(_ gradient: Tensor, isOwned: Bool, in leaf: Tensor) {
+        let extras = leaf.ensureExtras()
         if let existing = extras.grad {
             if createGraph || existing.requiresGrad {
                 extras.grad = existing + gradient
             } else {
                 existing.accumulate(gradient)
             }
-        } else if createGraph {
-            extras.grad = gradient
         } else {
-            // Take the memory over when nobody else has it: the caller may go on using a shared one.
-            let mine = isKnownUniquelyReferenced(&gradient) && gradient.isSoleOwner
-            extras.grad = mine ? gradient : gradient.clone()
+            extras.grad = createGraph || isOwned ? gradient : gradient.clone()
         }
-        for id in extras.afterAccumulation.keys.sorted() { extras.afterAccumulation[id]!(tensor) }
     }
 
     // MARK: order
@@ -283,8 +329,11 @@ final class Engine {
     }
 }
 
-extension Array {
-    subscript(safe i: Int) -> Element? { indices.contains(i) ? self[i] : nil }
+extension Node {
+    /// The gradient that has come for output `i` in this pass.
+    fileprivate func gradient(_ i: Int32) -> Tensor? {
+        i == 0 ? gradient : Int(i) <= moreGradients.count ? moreGradients[Int(i) - 1] : nil
+    }
 }
 
 extension Tensor {

@@ -130,23 +130,26 @@ open class CustomFunction {
                     node.save(tensor)
                 }
             }
+            // Holding the tensors themselves would keep the inputs, and make a cycle of the outputs.
+            let shapes = inputs.map(\.dims)
+            let outputCount = outputs.count
             return { [self] ctx, _ in
                 context = ctx
-                needsInputGradient = inputs.indices.map { ctx.needs($0) }
+                needsInputGradient = shapes.indices.map { ctx.needs($0) }
                 defer { context = nil }
-                let gradients = backward(outputs.indices.map { ctx.gradientOrZeros($0) })
-                if gradients.count != inputs.count {
+                let gradients = backward((0..<outputCount).map { ctx.gradientOrZeros($0) })
+                if gradients.count != shapes.count {
                     trap(
                         "backward",
-                        "\(type(of: self)) gave \(gradients.count) gradients for \(inputs.count) inputs")
+                        "\(type(of: self)) gave \(gradients.count) gradients for \(shapes.count) inputs")
                 }
                 for (i, gradient) in gradients.enumerated() {
                     guard let gradient else { continue }
-                    if gradient.dims != inputs[i].dims {
+                    if gradient.dims != shapes[i] {
                         trap(
                             "backward",
                             "\(type(of: self)) gave a gradient of shape \(gradient.dims.text) for input \(i) of shape "
-                                + inputs[i].dims.text)
+                                + shapes[i].text)
                     }
                     ctx.give(i, gradient)
                 }
@@ -165,56 +168,67 @@ open class CustomFunction {
 /// the same masks.
 public func checkpoint(_ function: @escaping () -> Tensor) -> Tensor {
     if !isGradEnabled { return function() }
-    final class Recomputation {
-        let function: () -> Tensor
-        let random: Generator.State
-        var counter = 0
-        var values: [Int: Tensor] = [:]
-        var remaining = 0
-        init(_ function: @escaping () -> Tensor) {
-            self.function = function
-            random = Generator.default.state
-        }
-        func value(_ i: Int) -> Tensor {
-            if values[i] == nil {
-                let now = Generator.default.state
-                Generator.default.state = random
-                defer { Generator.default.state = now }
-                var next = 0
-                let found = withGrad {
-                    var list: [Int: Tensor] = [:]
-                    SavedTensorHooks.with(
-                        pack: { tensor in
-                            list[next] = tensor
-                            next += 1
-                            return tensor
-                        }, unpack: { $0 as! Tensor }
-                    ) { _ = function() }
-                    return list
-                }
-                if next != counter {
-                    trap(
-                        "checkpoint",
-                        "the function saved \(counter) tensors at first and \(next) when run again: it must do the same both "
-                            + "times")
-                }
-                values = found
-                remaining = counter
-            }
-            guard let value = values[i] else { trap("checkpoint", "a checkpointed value was used after its pass") }
-            remaining -= 1
-            // All were used: let them go. A second pass (retainGraph) computes them again.
-            if remaining == 0 { values = [:] }
-            return value
-        }
-    }
     let recomputation = Recomputation(function)
     return SavedTensorHooks.with(
-        pack: { _ in
-            defer { recomputation.counter += 1 }
-            return recomputation.counter
-        }, unpack: { recomputation.value($0 as! Int) }
+        pack: { _ in recomputation.nextPlace() }, unpack: { recomputation.value($0 as! Recomputation.Place) }
     ) { function() }
+}
+
+/// What a checkpointed function saved: nothing at first, and after it was run again what the backward pass has not used.
+private final class Recomputation {
+    /// Stands for the i-th saved tensor in the graph; the tensor goes with it.
+    final class Place {
+        let index: Int
+        let owner: Recomputation
+        init(_ index: Int, _ owner: Recomputation) {
+            self.index = index
+            self.owner = owner
+        }
+        deinit { owner.values[index] = nil }
+    }
+
+    private let function: () -> Tensor
+    private let random: Generator.State
+    private var count = 0
+    private var hasRun = false
+    private var values: [Int: Tensor] = [:]
+
+    init(_ function: @escaping () -> Tensor) {
+        self.function = function
+        random = Generator.default.state
+    }
+
+    func nextPlace() -> Place {
+        defer { count += 1 }
+        return Place(count, self)
+    }
+
+    func value(_ place: Place) -> Tensor {
+        if !hasRun { run() }
+        return values[place.index]!
+    }
+
+    private func run() {
+        let now = Generator.default.state
+        Generator.default.state = random
+        defer { Generator.default.state = now }
+        var next = 0
+        withGrad {
+            SavedTensorHooks.with(
+                pack: { tensor in
+                    self.values[next] = tensor
+                    next += 1
+                    return tensor
+                }, unpack: { $0 as! Tensor }
+            ) { _ = function() }
+        }
+        if next != count {
+            trap(
+                "checkpoint",
+                "the function saved \(count) tensors at first and \(next) when run again: it must do the same both times")
+        }
+        hasRun = true
+    }
 }
 
 // MARK: - Checking derivatives

@@ -4,6 +4,7 @@ internal import CMartletKernels
 public var isGradEnabled: Bool { mk_thread().pointee.no_grad_depth == 0 }
 
 /// Runs `body` without recording: results do not require gradients, nothing is saved for a backward pass.
+@discardableResult
 @inline(__always)
 public func noGrad<R>(_ body: () throws -> R) rethrows -> R {
     GradMode.disable()
@@ -12,6 +13,7 @@ public func noGrad<R>(_ body: () throws -> R) rethrows -> R {
 }
 
 /// Runs `body` with recording on, also inside ``noGrad(_:)``.
+@discardableResult
 public func withGrad<R>(_ body: () throws -> R) rethrows -> R {
     let state = GradMode.swap(0)
     defer { _ = GradMode.swap(state) }

@@ -368,7 +368,7 @@ extension Tensor {
         select(condition, full(Dims(), a, b.dtype), b)
     }
 
-    /// Elements limited to [min, max]; gradients flow where the element was inside.
+    /// Elements limited to [min, max]; gradients flow where the element was inside, not at the ends.
     public func clamp(min: Double? = nil, max: Double? = nil) -> Tensor {
         if min == nil && max == nil { trap("clamp", "at least one of min and max is needed") }
         let out = Tensor(uninitialized: dims, dtype)
@@ -377,8 +377,8 @@ extension Tensor {
             node.save(self)
             return { ctx, g in
                 let x = ctx[0]
-                var inside = min.map { x .>= $0 }
-                if let max { inside = inside.map { $0.logicalAnd(x .<= max) } ?? (x .<= max) }
+                var inside = min.map { x .> $0 }
+                if let max { inside = inside.map { $0.logicalAnd(x .< max) } ?? (x .< max) }
                 ctx.give(0, g * inside!.to(g.dtype))
             }
         }

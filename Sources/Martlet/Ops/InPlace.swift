@@ -8,6 +8,12 @@ extension Tensor {
     func mutate(
         _ name: StaticString, _ inputs: [Tensor], broadcasts: Bool = false, write: () -> Void, _ make: @escaping MakeBackward
     ) {
+        for i in 0..<dims.count where strideDims[i] == 0 && dims[i] > 1 {
+            trap(
+                "\(name)",
+                "elements of an expanded tensor (shape \(dims.text), strides \(strideDims.text)) share memory: clone() it "
+                    + "before writing")
+        }
         let recording = isGradEnabled && (requiresGrad || inputs.contains(where: \.requiresGrad))
         guard recording else {
             write()
@@ -51,14 +57,17 @@ extension Tensor {
                     ctx.give(0, g.replacingStrided(geometry, with: replacement))
                 }
             }
+            let before = base.nodeStorage
             base.nodeStorage = whole
             base.outputIndex = 0
             base.historyVersion &+= 1
+            base.moveRetainedGrad(from: before, to: whole)
             // This view, like every other, gets its new history from the base when asked.
         } else {
             nodeStorage = node
             outputIndex = 0
             historyVersion &+= 1
+            moveRetainedGrad(from: old.nodeStorage, to: node)
         }
     }
 
@@ -71,7 +80,9 @@ extension Tensor {
         guard let dims = Dims.broadcast(self.dims, other.dims), dims == self.dims else {
             trap("\(op)", "an operand of shape \(other.dims.text) does not broadcast to the shape \(self.dims.text) that is written")
         }
-        return other.dtype == dtype ? other : other.to(dtype)
+        // The write changes what a view of the same memory holds, while it is read and for the backward pass.
+        if other.storage === storage { return other.clone().to(dtype) }
+        return other.to(dtype)
     }
 
     public static func += (a: Tensor, b: Tensor) { a.addInPlace(b) }
@@ -122,8 +133,8 @@ extension Tensor {
     public func mulInPlace(_ other: Tensor) -> Self {
         let y = inPlaceOperand("mulInPlace", other)
         let recording = isGradEnabled && (requiresGrad || y.requiresGrad)
-        // The old value is gone after the write; the derivative by `other` needs it.
-        let old = recording && y.requiresGrad ? noGrad { clone() } : nil
+        // The old value is gone after the write; the derivative by `other` needs it, with its history.
+        let old = recording && y.requiresGrad ? clone() : nil
         mutate("mulInPlace", [y], broadcasts: true) {
             Kernels.binary(MK_MUL, self, self, y)
         } _: { node in
@@ -140,15 +151,16 @@ extension Tensor {
     @discardableResult
     public func divInPlace(_ other: Tensor) -> Self {
         let y = inPlaceOperand("divInPlace", other, float: true)
+        let recording = isGradEnabled && (requiresGrad || y.requiresGrad)
+        let old = recording && y.requiresGrad ? clone() : nil
         mutate("divInPlace", [y], broadcasts: true) {
             Kernels.binary(MK_DIV, self, self, y)
         } _: { node in
             node.save(y)
-            let result = self.alias()
-            node.save(result)
+            if let old { node.save(old) }
             return { ctx, g in
                 ctx.give(0, g / ctx[0])
-                ctx.give(1, -(g * (ctx[1] / ctx[0])))
+                ctx.give(1, -(g * ((ctx[1] / ctx[0]) / ctx[0])))
             }
         }
         return self
@@ -240,6 +252,13 @@ extension Tensor {
     /// Sets the elements where `mask` is true to `value`.
     @discardableResult public func maskedFillInPlace(_ mask: Tensor, _ value: Double) -> Self {
         replaceInPlace("maskedFillInPlace") { $0.maskedFill(mask, value) }
+    }
+
+    /// A tensor that keeps its gradient keeps that of its new value.
+    fileprivate func moveRetainedGrad(from old: Node?, to new: Node) {
+        guard extras?.retainsGrad == true else { return }
+        old?.retained.removeAll { $0.tensor.value === self }
+        new.retained.append((0, WeakTensor(self)))
     }
 
     /// self += g without touching history: for gradients that nobody else sees.

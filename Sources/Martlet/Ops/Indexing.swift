@@ -88,10 +88,12 @@ extension Tensor {
     }
 
     /// Assignment to ``subscript(_:)`` with components in an array.
-    public func assign(_ indices: [TensorIndex], _ value: Tensor) {
+    ///
+    /// - Parameter accumulate: add the value instead; elements that the index names several times get every one of theirs.
+    public func assign(_ indices: [TensorIndex], _ value: Tensor, accumulate: Bool = false) {
         let (view, advanced) = basicView(indices)
         if advanced.isEmpty {
-            view.copyInPlace(value)
+            if accumulate { view.addInPlace(value) } else { view.copyInPlace(value) }
             return
         }
         let plan = AdvancedPlan(view, advanced)
@@ -106,11 +108,39 @@ extension Tensor {
             .reshape([plan.linear.count] + plan.restShape)
         let ordered = view.permute(plan.order)
         let flat = ordered.reshape(plan.flatShape)
-        if flat.storage === ordered.storage {
-            flat.indexCopyInPlace(0, plan.linear, source)
+        if accumulate {
+            flat.indexAddInPlace(0, plan.linear, source)
         } else {
-            ordered.copyInPlace(flat.indexCopyInPlace(0, plan.linear, source).reshape(ordered.shape))
+            flat.indexCopyInPlace(0, plan.linear, source)
         }
+        // Where the layout does not allow the reshape as a view, the write went to a copy.
+        if flat.storage !== ordered.storage { ordered.copyInPlace(flat.reshape(ordered.shape)) }
+    }
+
+    /// Adds `alpha` times slice i of `source` to the slice of `dim` at index[i].
+    @discardableResult
+    public func indexAddInPlace(_ dim: Int, _ index: Tensor, _ source: Tensor, alpha: Double = 1) -> Tensor {
+        let d = normalize(dim, "indexAddInPlace")
+        let index = index.indexTensor("indexAddInPlace")
+        var expected = dims
+        expected[d] = index.count
+        if index.rank != 1 || source.dims != expected {
+            trap(
+                "indexAddInPlace",
+                "a source of shape \(expected.text) is needed for \(index.count) indices, this one is \(source.dims.text)")
+        }
+        let source = source.to(dtype)
+        let bare = source.storage === storage ? noGrad { source.clone() } : source
+        mutate("indexAddInPlace", [source]) {
+            Kernels.indexAdd("indexAddInPlace", self, index, bare, d, alpha: alpha)
+        } _: { node in
+            node.save(index)
+            return { ctx, g in
+                ctx.give(0, g)
+                ctx.give(1, alpha == 1 ? g.indexSelect(d, ctx[0]) : g.indexSelect(d, ctx[0]) * alpha)
+            }
+        }
+        return self
     }
 
     /// Sets the slices of `dim` at `index` (rank 1) to those of `source`; the last of repeated indices wins.
@@ -120,12 +150,13 @@ extension Tensor {
         let index = index.indexTensor("indexCopyInPlace")
         var expected = dims
         expected[d] = index.count
-        if source.dims != expected {
+        if index.rank != 1 || source.dims != expected {
             trap("indexCopyInPlace", "a source of shape \(expected.text) is needed, this one is \(source.dims.text)")
         }
         let source = source.to(dtype)
+        let bare = source.storage === storage ? noGrad { source.clone() } : source
         mutate("indexCopyInPlace", [source]) {
-            Kernels.indexCopy("indexCopyInPlace", self, index, source.detach(), d)
+            Kernels.indexCopy("indexCopyInPlace", self, index, bare, d)
         } _: { node in
             node.save(index)
             return { ctx, g in

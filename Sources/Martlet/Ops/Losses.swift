@@ -9,12 +9,15 @@ public enum Reduction: String, Sendable {
     case mean
     /// Their sum.
     case sum
+    /// Their sum divided by the size of the first dimension.
+    case batchMean
 
     func callAsFunction(_ losses: Tensor) -> Tensor {
         switch self {
         case .none: losses
         case .mean: losses.mean()
         case .sum: losses.sum()
+        case .batchMean: losses.sum() / Double(losses.rank == 0 ? 1 : losses.size(0))
         }
     }
 }
@@ -43,8 +46,7 @@ extension Tensor {
         let rows = reshape([index.count, classes]).withContiguousRows
         let losses = rows.rowCrossEntropy(index, ignoreIndex, labelSmoothing, zLoss, logitScale)
         switch reduction {
-        case .none: return losses.reshape(targets.dims)
-        case .sum: return losses.sum()
+        case .none, .sum, .batchMean: return reduction(losses.reshape(targets.dims))
         case .mean:
             let n = Swift.max(1, Int((index .!= Double(ignoreIndex)).sum().item()))
             return losses.sum() / Double(n)
@@ -157,13 +159,32 @@ extension Tensor {
     }
 
     /// Binary cross-entropy of logits, without over- or underflow.
-    public func binaryCrossEntropyWithLogits(_ target: Tensor, reduction: Reduction = .mean) -> Tensor {
-        reduction((1 - target) * self - logSigmoid())
+    ///
+    /// - Parameter posWeight: multiplies the cost of targets 1, for rare classes; broadcasts.
+    public func binaryCrossEntropyWithLogits(
+        _ target: Tensor, posWeight: Tensor? = nil, reduction: Reduction = .mean
+    ) -> Tensor {
+        guard let posWeight else { return reduction((1 - target) * self - logSigmoid()) }
+        return reduction((1 - target) * self - (1 + (posWeight - 1) * target) * logSigmoid())
     }
 
-    /// Kullback-Leibler divergence t (log t - x) of log-probabilities x from probabilities t.
-    public func klDivergence(_ target: Tensor, reduction: Reduction = .mean) -> Tensor {
-        let entropy = Tensor.select(target .> 0, target * target.clamp(min: 1e-300).log(), Tensor.zeros(like: target))
+    /// Kullback-Leibler divergence t (log t - x) of log-probabilities x from probabilities t, 0 where t is 0.
+    ///
+    /// - Parameter logTarget: the target holds log-probabilities.
+    public func klDivergence(_ target: Tensor, logTarget: Bool = false, reduction: Reduction = .mean) -> Tensor {
+        if logTarget { return reduction(target.exp() * (target - self)) }
+        let positive = target .> 0
+        let one = Tensor.full(Dims(), 1, target.dtype)
+        let entropy = target * Tensor.select(positive, target, one).log()
         return reduction(entropy - target * self)
+    }
+
+    /// a · b / (max(|a|, eps) max(|b|, eps)) along `dim`.
+    public func cosineSimilarity(_ other: Tensor, dim: Int = -1, eps: Double = 1e-8) -> Tensor {
+        let (x, y) = Tensor.promoted(self, other, float: true)
+        let shape = Tensor.broadcastDims("cosineSimilarity", x, y)
+        let (a, b) = (x.expanded(shape), y.expanded(shape))
+        let norms = a.norm(dims: [dim]).clamp(min: eps) * b.norm(dims: [dim]).clamp(min: eps)
+        return (a * b).sum(dim: dim) / norms
     }
 }

@@ -45,7 +45,7 @@ extension Tensor {
     }
 
     /// A slice without history or checks.
-    private func bareSlice(_ d: Int, _ start: Int, _ n: Int) -> Tensor {
+    func bareSlice(_ d: Int, _ start: Int, _ n: Int) -> Tensor {
         var newDims = dims
         newDims[d] = n
         return Tensor(
@@ -96,33 +96,6 @@ extension Tensor {
         return (0..<dims[d]).map { select(d, $0) }
     }
 
-    /// `value` around the tensor: `padding[i]` elements before and after dimension i (negative amounts cut away).
-    public func pad(_ padding: [(before: Int, after: Int)], value: Double = 0) -> Tensor {
-        if padding.count != rank { trap("pad", "\(padding.count) amounts for the \(rank) dimensions of \(dims.text)") }
-        var source = self
-        var shape = dims
-        for (d, p) in padding.enumerated() {
-            let lower = Swift.max(0, -p.before)
-            let upper = dims[d] - Swift.max(0, -p.after)
-            if upper < lower { trap("pad", "padding \(p) cuts away more than dimension \(d) of \(dims.text) has") }
-            if lower > 0 || upper < dims[d] { source = source.narrow(d, start: lower, length: upper - lower) }
-            shape[d] = dims[d] + p.before + p.after
-        }
-        let out = Tensor.full(shape, value, dtype)
-        var inner = out.alias()
-        for (d, p) in padding.enumerated() { inner = inner.bareSlice(d, Swift.max(0, p.before), source.dims[d]) }
-        Kernels.copy(inner, source)
-        let sizes = source.dims
-        out.record("pad", source) { _ in
-            { ctx, g in
-                var part = g
-                for (d, p) in padding.enumerated() { part = part.narrow(d, start: Swift.max(0, p.before), length: sizes[d]) }
-                ctx.give(0, part)
-            }
-        }
-        return out
-    }
-
     /// The order of the elements reversed along each of `list`.
     public func flip(_ list: [Int]) -> Tensor {
         var out = self
@@ -142,6 +115,15 @@ extension Tensor {
         if s == 0 { return clone() }
         return Tensor.cat([narrow(d, start: n - s, length: s), narrow(d, start: 0, length: n - s)], dim: d)
     }
+
+    /// Elements moved by `shifts[i]` along `list[i]`; those that fall out come in at the other end.
+    public func roll(_ shifts: [Int], dims list: [Int]) -> Tensor {
+        if shifts.count != list.count { trap("roll", "\(shifts.count) shifts for \(list.count) dimensions") }
+        return zip(shifts, list).reduce(self) { $0.roll($1.0, dim: $1.1) }
+    }
+
+    /// Elements moved by `shift` in row-major order, those that fall out coming in at the other end.
+    public func roll(_ shift: Int) -> Tensor { reshape([-1]).roll(shift, dim: 0).reshape(dims) }
 
     /// The whole tensor repeated along each dimension; further counts in front add dimensions (PyTorch's `tile`, `repeat`).
     public func tile(_ counts: [Int]) -> Tensor {
@@ -177,6 +159,20 @@ extension Tensor {
         shape.insert(count, at: d + 1)
         return unsqueeze(d + 1).expand(shape).flatten(d, d + 1)
     }
+
+    /// Index i of `dim` repeated `counts[i]` times in place.
+    public func repeatInterleave(_ counts: [Int], dim: Int) -> Tensor {
+        let d = normalize(dim, "repeatInterleave")
+        if counts.count != dims[d] || counts.contains(where: { $0 < 0 }) {
+            trap(
+                "repeatInterleave",
+                "\(dims[d]) counts of at least 0 are needed for dimension \(dim) of \(dims.text), not \(counts)")
+        }
+        return indexSelect(d, Tensor(counts.enumerated().flatMap { Array(repeating: $0, count: $1) }))
+    }
+
+    /// Each element of the flattened tensor repeated `count` times.
+    public func repeatInterleave(_ count: Int) -> Tensor { reshape([-1]).repeatInterleave(count, dim: 0) }
 
     // MARK: - Triangles
 
@@ -304,6 +300,11 @@ extension Tensor {
             }
         }
         return out
+    }
+
+    /// A copy whose slices of `dim` at `index` (rank 1) are those of `source`; the last of repeated indices wins.
+    public func indexCopy(_ dim: Int, _ index: Tensor, _ source: Tensor) -> Tensor {
+        clone().indexCopyInPlace(dim, index, source)
     }
 
     /// Elements of the flattened tensor at `index`, in the index's shape.

@@ -7,8 +7,16 @@ func composedGradients(
     _ inputs: [Tensor], _ g: Tensor, wanted: [Bool], _ function: ([Tensor]) -> Tensor
 ) -> [Tensor?] {
     withGrad {
-        let targets = zip(inputs, wanted).filter { $1 }.map(\.0)
-        let output = function(inputs)
+        // Differentiated with respect to copies of the inputs, so that this pass ends there and not in the graph that
+        // the outer one is in.
+        let points = zip(inputs, wanted).map { x, w in
+            if !w { return x }
+            let point = x.alias()
+            point.record("alias", x) { _ in { ctx, g in ctx.give(0, g) } }
+            return point
+        }
+        let targets = zip(points, wanted).filter { $1 }.map(\.0)
+        let output = function(points)
         let found = gradIfUsed(of: [output], wrt: targets, gradients: [g.to(output.dtype)], createGraph: true)
         var next = 0
         return wanted.map { w in

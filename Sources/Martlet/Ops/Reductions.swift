@@ -38,6 +38,10 @@ extension Tensor {
 
     private func summed(_ name: StaticString, _ mask: UInt32, keep: Bool, _ type: DType?, scale: Double) -> Tensor {
         let result = type ?? (dtype.isFloatingPoint ? dtype : .int64)
+        // Whole numbers are summed in int64 whatever is asked for.
+        if !result.isFloatingPoint && result != .int64 {
+            return summed(name, mask, keep: keep, .int64, scale: scale).to(result)
+        }
         let source = result.isFloatingPoint == dtype.isFloatingPoint ? self : to(result)
         let out = source.reduced(MK_REDUCE_SUM, mask, keep: keep, result, scale: scale)
         if isGradEnabled && source.requiresGrad {
@@ -120,7 +124,7 @@ extension Tensor {
 
     /// g times the product of the other elements, by exclusive products from both sides: right where elements are zero.
     private func productGradient(_ g: Tensor, _ list: [Int]) -> Tensor {
-        if list.isEmpty { return g }
+        if list.isEmpty || count == 0 { return g.expanded(dims) }
         let others = (0..<rank).filter { !list.contains($0) }
         let order = others + list
         let moved = permute(order)
@@ -226,8 +230,8 @@ extension Tensor {
     }
     public func all(dim: Int, keepDim: Bool = false) -> Tensor { all(dims: [dim], keepDim: keepDim) }
     /// The number of elements that are not zero, int64.
-    public func countNonzero(dims: [Int]? = nil) -> Tensor {
-        reduced(MK_REDUCE_COUNT_NONZERO, normalizeSet(dims, "countNonzero"), keep: false, .int64)
+    public func countNonzero(dims: [Int]? = nil, keepDim: Bool = false) -> Tensor {
+        reduced(MK_REDUCE_COUNT_NONZERO, normalizeSet(dims, "countNonzero"), keep: keepDim, .int64)
     }
 
     // MARK: norms
@@ -260,7 +264,7 @@ extension Tensor {
     }
 
     /// log Σ exp(x) over `dims`, without overflow.
-    public func logSumExp(dims: [Int], keepDim: Bool = false) -> Tensor {
+    public func logSumExp(dims: [Int]? = nil, keepDim: Bool = false) -> Tensor {
         let x = dtype.isFloatingPoint ? self : to(.float32)
         let top = noGrad {
             let m = x.detach().amax(dims: dims, keepDim: true)
@@ -275,7 +279,7 @@ extension Tensor {
     // MARK: scans
 
     private func scanned(_ op: mk_scan_op, _ d: Int, reverse: Bool = false) -> Tensor {
-        let type = dtype.isFloatingPoint || op == MK_SCAN_MAX || op == MK_SCAN_MIN ? dtype : .int64
+        let type: DType = dtype.isFloatingPoint || op == MK_SCAN_MAX || op == MK_SCAN_MIN ? dtype : .int64
         let out = Tensor(uninitialized: dims, type)
         Kernels.scan(op, out, self, d, reverse: reverse)
         return out
@@ -323,8 +327,48 @@ extension Tensor {
         return Tensor.cat(parts, dim: d)
     }
 
-    /// The largest element up to each, along `dim`. No gradient flows.
-    public func cummax(dim: Int) -> Tensor { scanned(MK_SCAN_MAX, normalize(dim, "cummax")) }
-    /// The smallest element up to each, along `dim`. No gradient flows.
-    public func cummin(dim: Int) -> Tensor { scanned(MK_SCAN_MIN, normalize(dim, "cummin")) }
+    /// log Σ exp of the elements up to each, along `dim`, without overflow; `reverse`: from each to the end.
+    public func logCumSumExp(dim: Int, reverse: Bool = false) -> Tensor {
+        let d = normalize(dim, "logCumSumExp")
+        let x = dtype.isFloatingPoint ? self : to(.float32)
+        let out = x.scanned(MK_SCAN_LOGSUMEXP, d, reverse: reverse)
+        out.record("logCumSumExp", x) { node in
+            node.save(x)
+            node.saveOutput(out)
+            return { ctx, g in
+                // Σ g_j exp(x_i - y_j) over the j that saw x_i, in logarithms: the exponentials alone may overflow.
+                let (x, y) = (ctx[0], ctx[1])
+                let none = Tensor.full(Dims(), -.infinity, g.dtype)
+                func part(_ g: Tensor) -> Tensor {
+                    let size = Tensor.select(g .> 0, g, Tensor.full(Dims(), 1, g.dtype)).log()
+                    return (Tensor.select(g .> 0, size - y, none).logCumSumExp(dim: d, reverse: !reverse) + x).exp()
+                }
+                ctx.give(0, part(g) - part(-g))
+            }
+        }
+        return out
+    }
+
+    private func runningExtremum(_ name: StaticString, _ op: mk_scan_op, _ dim: Int) -> (values: Tensor, indices: Tensor) {
+        let d = normalize(dim, name)
+        let values = scanned(op, d)
+        let indices = noGrad {
+            var shape = Dims(repeating: 1, count: rank)
+            shape[d] = dims[d]
+            let place = Tensor.arange(dims[d]).reshape(shape)
+            let hit = (detach() .== values).logicalOr(detach().isNaN())
+            return Tensor.select(hit, place, Tensor.zeros(Dims(), .int64)).scanned(MK_SCAN_MAX, d)
+        }
+        let whole = dims
+        values.record(name, self) { node in
+            node.save(indices)
+            return { ctx, g in ctx.give(0, Tensor.zeros(whole, g.dtype).scatterAdd(d, ctx[0], g)) }
+        }
+        return (values, indices)
+    }
+
+    /// The largest element up to each, along `dim`, and its index: the last where several are equal. NaN wins.
+    public func cummax(dim: Int) -> (values: Tensor, indices: Tensor) { runningExtremum("cummax", MK_SCAN_MAX, dim) }
+    /// The smallest element up to each, along `dim`, and its index: the last where several are equal. NaN wins.
+    public func cummin(dim: Int) -> (values: Tensor, indices: Tensor) { runningExtremum("cummin", MK_SCAN_MIN, dim) }
 }

@@ -50,6 +50,21 @@ extension Tensor {
         return keepDim ? (v, i) : (v.squeeze(d), i.squeeze(d))
     }
 
+    /// The lower median of all elements; equal ones share the gradient.
+    public func median() -> Tensor {
+        if count == 0 { trap("median", "the tensor of shape \(dims.text) has no elements") }
+        let out = noGrad { detach().reshape([-1]).sort(dim: 0).values.select(0, (count - 1) / 2).clone() }
+        out.record("median", self) { node in
+            node.save(self)
+            node.saveOutput(out)
+            return { ctx, g in
+                let hit = (ctx[0] .== ctx[1]).to(g.dtype)
+                ctx.give(0, hit / hit.sum() * g)
+            }
+        }
+        return out
+    }
+
     /// The distinct elements in rising order.
     public func unique() -> Tensor {
         noGrad {

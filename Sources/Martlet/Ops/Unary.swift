@@ -35,6 +35,7 @@ extension Tensor {
     /// Rounding functions: the gradient is zero everywhere, integers are unchanged.
     @inline(__always)
     fileprivate func step(_ name: StaticString, _ op: mk_unary_op) -> Tensor {
+        if dtype == .bool { trap("\(name)", "a number is needed, this tensor is bool") }
         if !dtype.isFloatingPoint { return self }
         let out = plain(op)
         out.record(name, self) { _ in { ctx, g in ctx.give(0, Tensor.zeros(like: g)) } }
@@ -53,6 +54,7 @@ extension Tensor {
 
     /// |x|; the gradient at 0 is 0.
     public func abs() -> Tensor {
+        if dtype == .bool { trap("abs", "a number is needed, this tensor is bool") }
         let out = plain(MK_ABS)
         out.record("abs", self) { node in
             node.save(self)
@@ -63,6 +65,7 @@ extension Tensor {
 
     /// -1, 0 or 1.
     public func sign() -> Tensor {
+        if dtype == .bool { return self }
         let out = plain(MK_SIGN)
         out.record("sign", self) { _ in { ctx, g in ctx.give(0, Tensor.zeros(like: g)) } }
         return out
@@ -70,6 +73,7 @@ extension Tensor {
 
     /// x * x.
     public func square() -> Tensor {
+        if dtype == .bool { return to(.int64) }
         let out = plain(MK_SQUARE)
         out.record("square", self) { node in
             node.save(self)
@@ -140,6 +144,7 @@ extension Tensor {
 
     /// max(x, 0); the gradient at 0 is 0.
     public func relu() -> Tensor {
+        if dtype == .bool { trap("relu", "a number is needed, this tensor is bool") }
         if !dtype.isFloatingPoint { return clamp(min: 0) }
         return map("relu", MK_RELU, saves: .output) { g, y in
             isGradEnabled ? g * (y .> 0).to(g.dtype) : fused(MK_RELU_BACKWARD, g, y)

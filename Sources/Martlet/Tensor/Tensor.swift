@@ -6,7 +6,7 @@ internal import CMartletKernels
 /// operations (`+=`, `x[i] = v`, methods ending in `InPlace`) are seen through every view, as in PyTorch and NumPy.
 ///
 /// ```swift
-/// let w = Tensor.randn([3, 4]).requiresGrad()
+/// let w = Tensor.randn([3, 4]).requiringGrad()
 /// let loss = (w * w).sum()
 /// loss.backward()
 /// print(w.grad!)     // 2 * w
