@@ -1,0 +1,202 @@
+import Martlet
+import Testing
+
+/// Fused ops against the same functions written with elementary ones.
+@Suite struct FusedOpTests {
+    private func numbers(_ shape: [Int], _ dtype: DType, _ seed: UInt64, std: Double = 1) -> Tensor {
+        Tensor.randn(shape, std: std, dtype: .float64, generator: Generator(seed: seed)).to(dtype)
+    }
+
+    // MARK: linear cross-entropy
+
+    /// Chunks of 64 rows: a vocabulary of 131,072 or more.
+    @Test(arguments: [
+        (rows: 5, classes: 11, width: 3), (rows: 130, classes: 200_000, width: 4), (rows: 64, classes: 131_072, width: 2),
+        (rows: 65, classes: 131_072, width: 2), (rows: 0, classes: 5, width: 2),
+    ])
+    func linearCrossEntropy(_ size: (rows: Int, classes: Int, width: Int)) {
+        let large = size.classes > 1000
+        let dtype: DType = large ? .float32 : .float64
+        let x = numbers([size.rows, size.width], dtype, 1).requiringGrad()
+        let w = numbers([size.classes, size.width], dtype, 2).requiringGrad()
+        let targets = Tensor.randint(0, size.classes, [size.rows], generator: Generator(seed: 3))
+        if size.rows > 3 { targets[2] = Tensor(-100) }
+        for (smoothing, zLoss, scale) in large ? [(0.1, 1e-4, 0.5)] : [(0, 0, 1), (0.1, 0, 1), (0, 0.01, 0.5), (0.2, 0.1, 2)] {
+            let (loss, entropy) = x.linearCrossEntropy(
+                weight: w, targets: targets, labelSmoothing: smoothing, zLoss: zLoss, logitScale: scale)
+            let logits = x.linear(w)
+            let expected = logits.crossEntropy(targets, labelSmoothing: smoothing, zLoss: zLoss, logitScale: scale)
+            let plain = noGrad { logits.crossEntropy(targets, labelSmoothing: smoothing, logitScale: scale) }
+            let rtol = large ? 1e-5 : 1e-12
+            #expect(loss.allClose(expected, rtol: rtol, equalNaN: true))
+            #expect(entropy.allClose(plain, rtol: rtol, equalNaN: true))
+            #expect(!entropy.requiresGrad)
+            let found = grad(of: loss * 3, wrt: [x, w])
+            let wanted = grad(of: expected * 3, wrt: [x, w])
+            let atol = large ? 1e-7 : 1e-13
+            #expect(found[0].allClose(wanted[0], rtol: large ? 1e-4 : 1e-11, atol: atol))
+            #expect(found[1].allClose(wanted[1], rtol: large ? 1e-4 : 1e-11, atol: atol))
+        }
+    }
+
+    @Test func linearCrossEntropyInHalfPrecision() {
+        let x = numbers([2, 20, 16], .bfloat16, 1).requiringGrad()
+        let w = numbers([50, 16], .bfloat16, 2, std: 0.3).requiringGrad()
+        let targets = Tensor.randint(0, 50, [2, 20], generator: Generator(seed: 3))
+        let loss = x.linearCrossEntropy(weight: w, targets: targets, zLoss: 1e-3).loss
+        let (xd, wd) = (x.detach().double().requiringGrad(), w.detach().double().requiringGrad())
+        let expected = xd.linearCrossEntropy(weight: wd, targets: targets, zLoss: 1e-3).loss
+        #expect(loss.dtype == .float32 && loss.double().allClose(expected, rtol: 1e-3))
+        let found = grad(of: loss, wrt: [x, w])
+        let wanted = grad(of: expected, wrt: [xd, wd])
+        for i in 0..<2 {
+            #expect(found[i].dtype == .bfloat16)
+            #expect(difference(found[i], wanted[i], rtol: 0.02, atol: 0.02 * wanted[i].abs().max().item()) == nil)
+        }
+    }
+
+    @Test func divisorsOfMicroBatches() {
+        let x = numbers([6, 4], .float64, 1).requiringGrad()
+        let w = numbers([7, 4], .float64, 2).requiringGrad()
+        let targets = Tensor([1, 2, -100, 3, 4, -100])
+        let whole = x.linearCrossEntropy(weight: w, targets: targets, zLoss: 0.01).loss
+        let parts = [0..<3, 3..<6].map { rows in
+            x[rows].linearCrossEntropy(weight: w, targets: targets[rows], zLoss: 0.01, divisor: 4).loss
+        }
+        #expect(whole.allClose(parts[0] + parts[1], rtol: 1e-12))
+        let a = grad(of: whole, wrt: [x, w])
+        let b = grad(of: parts[0] + parts[1], wrt: [x, w])
+        #expect(a[0].allClose(b[0], rtol: 1e-12) && a[1].allClose(b[1], rtol: 1e-12))
+    }
+
+    // MARK: attention
+
+    /// Written with the T x S matrix.
+    private func attention(
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, bias: Tensor?, causal: Bool, window: Int?, keyStart: Tensor?
+    ) -> Tensor {
+        let (t, s) = (q.size(1), k.size(1))
+        let repeats = q.size(2) / k.size(2)
+        let (k, v) = (k.repeatInterleave(repeats, dim: 2), v.repeatInterleave(repeats, dim: 2))
+        var scores = Tensor.einsum("bthd,bshd->bhts", q, k) / Double(q.size(3)).squareRoot()
+        if let bias { scores = scores + bias }
+        let rows = Tensor.arange(t).unsqueeze(1) + (s - t)
+        let columns = Tensor.arange(s).unsqueeze(0)
+        var hidden = Tensor.zeros([q.size(0), 1, t, s], dtype: .bool)
+        if causal { hidden = hidden.logicalOr(columns .> rows) }
+        if let window { hidden = hidden.logicalOr((rows - columns) .>= Double(window)) }
+        if let keyStart { hidden = hidden.logicalOr(columns .< keyStart.reshape([-1, 1, 1, 1])) }
+        let weights = scores.maskedFill(hidden, -1e300).softmax(dim: -1).maskedFill(hidden.all(dim: -1, keepDim: true), 0)
+        return Tensor.einsum("bhts,bshd->bthd", weights, v)
+    }
+
+    @Test func attentionOfManyShapes() {
+        var random = Random(seed: 1)
+        for i in 0..<40 {
+            let groups = [1, 2, 3][random.below(3)]
+            let heads = groups * [1, 2, 4][random.below(3)]
+            let (b, d) = (1 + random.below(3), [1, 3, 8, 16, 33, 64][random.below(6)])
+            let s = [1, 2, 7, 31, 64, 65, 130][random.below(7)]
+            let t = random.below(2) == 0 ? s : 1 + random.below(s)
+            let causal = random.below(2) == 0
+            let window = random.below(3) == 0 ? 1 + random.below(s) : nil
+            let keyStart =
+                random.below(3) == 0 ? Tensor.randint(0, s + 1, [b], generator: Generator(seed: UInt64(i))) : nil
+            let biasShape = [[1, 1, 1, s], [b, 1, t, s], [1, heads, t, s], [heads, 1, s]][random.below(4)]
+            let q = numbers([b, t, heads, d], .float64, 1).requiringGrad()
+            let k = numbers([b, s, groups, d], .float64, 2).requiringGrad()
+            let v = numbers([b, s, groups, d], .float64, 3).requiringGrad()
+            let bias = random.below(3) == 0 ? numbers(biasShape, .float64, 4).requiringGrad() : nil
+            let g = numbers([b, t, heads, d], .float64, 5)
+            let y = Tensor.scaledDotProductAttention(
+                q, k, v, bias: bias, causal: causal, window: window, keyStart: keyStart)
+            let z = attention(q, k, v, bias: bias, causal: causal, window: window, keyStart: keyStart)
+            let label = "\(i): \(q.shape) \(k.shape), causal \(causal), window \(window ?? 0), \(biasShape)"
+            #expect(difference(y, z, rtol: 1e-11, atol: 1e-12) == nil, "\(label)")
+            let inputs = [q, k, v] + (bias.map { [$0] } ?? [])
+            let found = grad(of: y, wrt: inputs, gradient: g)
+            let wanted = grad(of: z, wrt: inputs, gradient: g)
+            for (j, (a, b)) in zip(found, wanted).enumerated() {
+                #expect(difference(a, b, rtol: 1e-10, atol: 1e-11) == nil, "\(label): input \(j)")
+            }
+            for dtype in [DType.float32, .bfloat16] {
+                let low = [q, k, v].map { $0.detach().to(dtype).requiringGrad() }
+                let lowBias = bias?.detach().to(.float32)
+                let high = low.map { $0.detach().double().requiringGrad() }
+                let a = Tensor.scaledDotProductAttention(
+                    low[0], low[1], low[2], bias: lowBias, causal: causal, window: window, keyStart: keyStart)
+                let b = attention(
+                    high[0], high[1], high[2], bias: lowBias?.double(), causal: causal, window: window, keyStart: keyStart)
+                let tolerance = dtype == .float32 ? 2e-5 : 3e-2
+                #expect(difference(a, b, rtol: tolerance, atol: tolerance, scaled: true) == nil, "\(label) in \(dtype)")
+                let ga = grad(of: a, wrt: low, gradient: g.to(dtype))
+                let gb = grad(of: b, wrt: high, gradient: g.to(dtype).double())
+                for j in 0..<3 {
+                    #expect(
+                        difference(ga[j], gb[j], rtol: 2 * tolerance, atol: 2 * tolerance, scaled: true) == nil,
+                        "\(label): input \(j) in \(dtype)")
+                }
+            }
+        }
+    }
+
+    @Test func attentionOfSlices() {
+        // Queries, keys and values out of one product, as a transformer makes them.
+        let qkv = numbers([2, 9, 3 * 4 * 8], .float64, 1).requiringGrad()
+        func run(_ copy: Bool) -> Tensor {
+            let parts = qkv.reshape([2, 9, 3, 4, 8]).unbind(2).map { copy ? $0.contiguous() : $0 }
+            return grad(
+                of: Tensor.scaledDotProductAttention(parts[0], parts[1], parts[2], causal: true).square().sum(), wrt: qkv)
+        }
+        #expect(run(false).equal(run(true)))
+    }
+
+    // MARK: rows of many widths
+
+    @Test(arguments: [1, 2, 7, 8, 15, 16, 33, 64, 127, 1000, 4099]) func rows(_ width: Int) {
+        let x = numbers([5, width], .float64, UInt64(width)) * 3
+        for dtype in [DType.float32, .bfloat16, .float16] {
+            let low = x.to(dtype)
+            let high = low.double()
+            let unit = dtype == .float32 ? 3e-6 : dtype == .bfloat16 ? 8e-3 : 1e-3
+            let weight = numbers([width], dtype, 3)
+            func check(_ f: (Tensor) -> Tensor, _ what: String) {
+                let found = difference(f(low), f(high), rtol: unit, atol: unit, scaled: true)
+                #expect(found == nil, "\(what) of \(width) in \(dtype)")
+                let (a, b) = (low.detach().requiringGrad(), high.detach().requiringGrad())
+                let g = numbers([5, width], dtype, 7)
+                let ga = grad(of: f(a), wrt: a, gradient: g)
+                let gb = grad(of: f(b), wrt: b, gradient: g.double())
+                let gradient = difference(ga, gb, rtol: 4 * unit, atol: 4 * unit, scaled: true)
+                #expect(gradient == nil, "gradient of \(what) of \(width) in \(dtype)")
+            }
+            check({ $0.softmax(dim: -1) }, "softmax")
+            check({ $0.logSoftmax(dim: -1) }, "logSoftmax")
+            check({ $0.rmsNorm(weight: weight.to($0.dtype)) }, "rmsNorm")
+            if width > 2 { check({ $0.layerNorm(weight: weight.to($0.dtype), bias: weight.to($0.dtype)) }, "layerNorm") }
+        }
+    }
+
+    @Test func softmaxOfExtremes() {
+        let x = Tensor([[1e4, 0, -1e4], [-.infinity, 0, 0], [-.infinity, -.infinity, -.infinity]], dtype: .float64)
+        let y = x.softmax(dim: 1)
+        #expect(y[0].toArray(Double.self) == [1, 0, 0])
+        #expect(y[1].toArray(Double.self) == [0, 0.5, 0.5])
+        #expect(x.logSoftmax(dim: 1)[0].toArray(Double.self) == [0, -1e4, -2e4])
+        #expect(x.logSumExp(dim: 1).toArray(Double.self)[2] == -.infinity)
+    }
+
+    @Test func crossEntropyOfHugeLogits() {
+        let x = Tensor([[1e30, 0], [0, 1e30]], dtype: .float64).requiringGrad()
+        let loss = x.crossEntropy(Tensor([0, 0]), reduction: .none)
+        #expect(loss.toArray(Double.self) == [0, 1e30])
+        #expect(grad(of: loss.sum(), wrt: x).toArray(Double.self) == [0, 0, -1, 1])
+    }
+
+    @Test func allTargetsIgnored() {
+        let x = numbers([2, 3], .float32, 1).requiringGrad()
+        let loss = x.crossEntropy(Tensor([-100, -100]))
+        #expect(loss.item() == 0)
+        #expect(grad(of: loss, wrt: x).toArray() == [0, 0, 0, 0, 0, 0])
+    }
+}
