@@ -172,7 +172,9 @@ private func message(_ body: () throws -> Void) -> String {
             #expect(try store.open(.latest, notAfter: 3).checkpoint.step == 3)
             try store.removeAll(after: 2)
             #expect(try store.steps() == [1, 2])
-            #expect(message { _ = try store.open(.latest, notAfter: 0) } == "\(folder): there is no checkpoint up to step 0")
+            #expect(
+                message { _ = try store.open(.latest, notAfter: 0) } == "\(folder): there is no checkpoint up to step 0"
+            )
         }
     }
 
@@ -256,7 +258,9 @@ private func message(_ body: () throws -> Void) -> String {
                 try MartletTrainingTests.store("", at: store.path(step: step) + "/model.safetensors")
             }
             let text = message { _ = try store.open(.latest, fallBack: true) }
-            #expect(text.hasPrefix("\(folder): every checkpoint is damaged:\n  checkpoint \(store.path(step: 2)): model.safetensors"))
+            #expect(
+                text.hasPrefix(
+                    "\(folder): every checkpoint is damaged:\n  checkpoint \(store.path(step: 2)): model.safetensors"))
             #expect(text.split(separator: "\n").count == 3)
         }
     }
@@ -267,14 +271,20 @@ private func message(_ body: () throws -> Void) -> String {
             for (step, loss) in [(1, 2.0), (2, 3.0)] {
                 try store.save(step: step, validationLoss: loss, keepLast: 9, write: { try fill($0) })
             }
-            for path in ["/run", "/run/", "/run/checkpoints", "/run/checkpoints/step-00000002", "/run/checkpoints/step-00000002/"] {
+            for path in [
+                "/run", "/run/", "/run/checkpoints", "/run/checkpoints/step-00000002",
+                "/run/checkpoints/step-00000002/",
+            ] {
                 #expect(try CheckpointStore.open(path: folder + path).checkpoint.step == 2, "\(path)")
             }
             #expect(try CheckpointStore.open(path: folder + "/run", .best).checkpoint.step == 1)
-            #expect(message { _ = try CheckpointStore.open(path: folder + "/none") } == "\(folder)/none: there is no such folder")
+            #expect(
+                message { _ = try CheckpointStore.open(path: folder + "/none") }
+                    == "\(folder)/none: there is no such folder")
             #expect(
                 message { _ = try CheckpointStore.open(path: folder) }
-                    == "\(folder): expected a checkpoint, a folder of checkpoints or a run's folder, found none of them")
+                    == "\(folder): expected a checkpoint, a folder of checkpoints or a run's folder, found none of them"
+            )
             #expect(
                 message { _ = try store.open(.step(7)) }
                     == "\(store.folder): there is no checkpoint of step 7, only of 1, 2")

@@ -8,11 +8,13 @@ import Testing
         let record = MetricsRecord(
             step: 3,
             [
-                "loss": .single(2.1), "lr": 1e-5, "nan": .number(.nan), "inf": .single(-.infinity), "tokens": 4096, "ok": true,
+                "loss": .single(2.1), "lr": 1e-5, "nan": .number(.nan), "inf": .single(-.infinity), "tokens": 4096,
+                "ok": true,
                 "note": "a \"b\"\\\n\u{1}é",
             ])
         #expect(
-            record.json == "{\"step\":3,\"loss\":2.1,\"lr\":1e-05,\"nan\":\"NaN\",\"inf\":\"-Infinity\",\"tokens\":4096,"
+            record.json
+                == "{\"step\":3,\"loss\":2.1,\"lr\":1e-05,\"nan\":\"NaN\",\"inf\":\"-Infinity\",\"tokens\":4096,"
                 + "\"ok\":true,\"note\":\"a \\\"b\\\"\\\\\\n\\u0001é\"}")
         #expect(throws: Never.self) { try JSONSerialization.jsonObject(with: Data(record.json.utf8)) }
         #expect(record["inf"]?.double == -.infinity)
@@ -36,7 +38,9 @@ import Testing
     private func write(_ steps: ClosedRange<Int>, to writer: MetricsWriter) throws {
         for step in steps {
             try writer.write(MetricsRecord(step: step, ["loss": .single(1 / Float(step))]))
-            if step % 5 == 0 { try writer.write(MetricsRecord(step: step, ["validationLoss": .single(2 / Float(step))])) }
+            if step % 5 == 0 {
+                try writer.write(MetricsRecord(step: step, ["validationLoss": .single(2 / Float(step))]))
+            }
         }
     }
 
@@ -134,14 +138,17 @@ import Testing
 
         func line(isTerminal: Bool, width: Int = 80) -> ProgressLine {
             ProgressLine(
-                printEverySteps: 10, isTerminal: isTerminal, width: { width }, now: { self.time }, output: { self.text += $0 })
+                printEverySteps: 10, isTerminal: isTerminal, width: { width }, now: { self.time },
+                output: { self.text += $0 })
         }
     }
 
     @Test func text() {
         #expect(
             report.text == "step 120/2000  loss 3.412  lr 0.0100  12.3k tok/s  MFU 41 %  1.20 GB  4m 05s left")
-        #expect(ProgressReport(step: 5, totalSteps: nil, loss: .nan, tokensPerSecond: 10).text == "step 5  loss NaN  10 tok/s")
+        #expect(
+            ProgressReport(step: 5, totalSteps: nil, loss: .nan, tokensPerSecond: 10).text
+                == "step 5  loss NaN  10 tok/s")
     }
 
     @Test func narrowTerminalsGetLess() {
@@ -211,7 +218,9 @@ import Testing
         #expect(LossPlot(title: "empty", records: []).svg().contains("nothing measured yet"))
         let svg = LossPlot(
             title: "NaN",
-            records: [MetricsRecord(step: 1, ["loss": .number(.nan)]), MetricsRecord(step: 2, ["loss": .number(.infinity)])]
+            records: [
+                MetricsRecord(step: 1, ["loss": .number(.nan)]), MetricsRecord(step: 2, ["loss": .number(.infinity)]),
+            ]
         ).svg()
         #expect(isXML(svg))
         #expect(!svg.contains("nan"))

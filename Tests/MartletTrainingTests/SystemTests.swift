@@ -81,7 +81,8 @@ import Testing
         #expect(StepPlan.steps(minutes: 1, stepSeconds: 1, evaluationSeconds: 2, evaluationEvery: 10) == 50)
         #expect(
             StepPlan.steps(
-                minutes: 1, stepSeconds: 1, evaluationSeconds: 2, evaluationEvery: 10, checkpointSeconds: 5, checkpointEvery: 25)
+                minutes: 1, stepSeconds: 1, evaluationSeconds: 2, evaluationEvery: 10, checkpointSeconds: 5,
+                checkpointEvery: 25)
                 == 40)
     }
 }

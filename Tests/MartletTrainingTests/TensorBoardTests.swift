@@ -22,7 +22,9 @@ private struct Wire {
         return records
     }
 
-    private static func little(_ bytes: ArraySlice<UInt8>) -> UInt32 { bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) } }
+    private static func little(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+        bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) }
+    }
 
     private static func masked(_ bytes: ArraySlice<UInt8>) -> UInt32 {
         var crc: UInt32 = ~0
@@ -102,7 +104,10 @@ extension [(field: Int, value: Wire.Value)] {
             #expect(events[1][field: 2] == .number(300))
             let values = try #require(events[1][field: 5]).message.map(\.value.message)
             #expect(values.map { $0[field: 1]?.text } == ["loss/train", "learning rate"])
-            #expect(values.map { $0[field: 2] } == [.number(UInt64(Float(2.5).bitPattern)), .number(UInt64(Float(0.01).bitPattern))])
+            #expect(
+                values.map { $0[field: 2] } == [
+                    .number(UInt64(Float(2.5).bitPattern)), .number(UInt64(Float(0.01).bitPattern)),
+                ])
             let sample = try #require(events[2][field: 5]?.message[field: 1]).message
             #expect(sample[field: 1]?.text == "samples")
             let tensor = try #require(sample[field: 8]).message

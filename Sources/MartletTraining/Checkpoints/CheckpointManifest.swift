@@ -29,7 +29,9 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         for name in try FileIO.files(below: folder) where name != Self.fileName {
             let path = folder + "/" + name
             files.append(
-                File(name: name, bytes: try FileIO.size(path), crc32c: Self.hexadecimal(try CRC32C.checksum(file: path))))
+                File(
+                    name: name, bytes: try FileIO.size(path), crc32c: Self.hexadecimal(try CRC32C.checksum(file: path)))
+            )
         }
         self.files = files
     }
@@ -78,7 +80,8 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
             let checksum = try? envelope.manifest.checksum()
         else {
             throw CheckpointError(
-                checkpoint: folder, file: fileName, problem: "expected a checkpoint's manifest, found \(bytes.count) other bytes")
+                checkpoint: folder, file: fileName,
+                problem: "expected a checkpoint's manifest, found \(bytes.count) other bytes")
         }
         guard envelope.crc32c == checksum else {
             throw CheckpointError(

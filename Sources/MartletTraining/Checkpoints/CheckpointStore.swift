@@ -96,7 +96,9 @@ public struct CheckpointStore: Sendable {
     public func steps() throws(FileError) -> [Int] {
         var steps: [Int] = []
         for name in try FileIO.names(in: folder) where name.hasPrefix("step-") {
-            if let step = Int(name.dropFirst(5)), step >= 0, path(step: step) == folder + "/" + name { steps.append(step) }
+            if let step = Int(name.dropFirst(5)), step >= 0, path(step: step) == folder + "/" + name {
+                steps.append(step)
+            }
         }
         return steps.sorted()
     }
@@ -134,7 +136,8 @@ public struct CheckpointStore: Sendable {
         let steps = try steps().filter { $0 <= limit }
         guard !steps.isEmpty else {
             throw CheckpointError(
-                checkpoint: folder, problem: limit == .max ? "there is no checkpoint" : "there is no checkpoint up to step \(limit)")
+                checkpoint: folder,
+                problem: limit == .max ? "there is no checkpoint" : "there is no checkpoint up to step \(limit)")
         }
         let candidates: [Int]
         switch selection {
@@ -142,13 +145,16 @@ public struct CheckpointStore: Sendable {
         case .best:
             candidates = try ranked().map(\.step).filter { $0 <= limit }
             guard !candidates.isEmpty else {
-                throw CheckpointError(checkpoint: folder, problem: "no checkpoint has a validation loss, so none is the best")
+                throw CheckpointError(
+                    checkpoint: folder, problem: "no checkpoint has a validation loss, so none is the best")
             }
         case .step(let step):
             guard steps.contains(step) else {
                 throw CheckpointError(
                     checkpoint: folder,
-                    problem: "there is no checkpoint of step \(step), only of \(steps.map(String.init).joined(separator: ", "))")
+                    problem:
+                        "there is no checkpoint of step \(step), only of \(steps.map(String.init).joined(separator: ", "))"
+                )
             }
             candidates = steps.reversed().filter { $0 <= step }
         }
@@ -163,7 +169,8 @@ public struct CheckpointStore: Sendable {
         }
         throw CheckpointError(
             checkpoint: folder,
-            problem: "every checkpoint is damaged:\n" + passedOver.map { "  " + $0.description }.joined(separator: "\n"))
+            problem: "every checkpoint is damaged:\n" + passedOver.map { "  " + $0.description }.joined(separator: "\n")
+        )
     }
 
     /// Checks every byte of a checkpoint.

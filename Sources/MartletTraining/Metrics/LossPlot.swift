@@ -112,7 +112,8 @@ public struct LossPlot: Sendable {
                 svg += path(places, width: 2)
                 if places.count <= 60 {
                     for place in places {
-                        svg += "<circle cx=\"\(number(place.0))\" cy=\"\(number(place.1))\" r=\"3\" fill=\"\(color)\" stroke=\"none\"/>\n"
+                        svg +=
+                            "<circle cx=\"\(number(place.0))\" cy=\"\(number(place.1))\" r=\"3\" fill=\"\(color)\" stroke=\"none\"/>\n"
                     }
                 }
             }
@@ -120,7 +121,8 @@ public struct LossPlot: Sendable {
         }
         svg += legend(drawn.map { ($0.series, $0.points.last) })
         if all.isEmpty {
-            svg += "<text x=\"\(number((Self.left + Self.width - Self.right) / 2))\" y=\"\(middle)\" text-anchor=\"middle\">"
+            svg +=
+                "<text x=\"\(number((Self.left + Self.width - Self.right) / 2))\" y=\"\(middle)\" text-anchor=\"middle\">"
                 + "nothing measured yet</text>\n"
         }
         return svg + "</svg>\n"
@@ -136,11 +138,13 @@ public struct LossPlot: Sendable {
         let boxWidth = Double(labels.map(\.text.count).max()!) * 7.2 + 50
         let boxX = Self.width - Self.right - boxWidth - 8
         var svg = "<rect x=\"\(number(boxX))\" y=\"\(number(Self.top + 6))\" width=\"\(number(boxWidth))\" "
-        svg += "height=\"\(labels.count * 22 + 8)\" rx=\"4\" fill=\"#ffffff\" fill-opacity=\"0.9\" stroke=\"#e5e7eb\"/>\n"
+        svg +=
+            "height=\"\(labels.count * 22 + 8)\" rx=\"4\" fill=\"#ffffff\" fill-opacity=\"0.9\" stroke=\"#e5e7eb\"/>\n"
         for (row, label) in labels.enumerated() {
             let y = Self.top + 21 + Double(row) * 22
             let color = Self.colors[label.index % Self.colors.count]
-            svg += "<line x1=\"\(number(boxX + 10))\" y1=\"\(number(y))\" x2=\"\(number(boxX + 32))\" y2=\"\(number(y))\" "
+            svg +=
+                "<line x1=\"\(number(boxX + 10))\" y1=\"\(number(y))\" x2=\"\(number(boxX + 32))\" y2=\"\(number(y))\" "
             svg += "stroke=\"\(color)\" stroke-width=\"2.5\"/>\n"
             svg += text(label.text, x: boxX + 40, y: y + 4.5)
         }

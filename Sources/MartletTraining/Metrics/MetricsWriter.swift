@@ -78,7 +78,9 @@ public enum MetricsFile {
     public static func read(_ path: String) throws -> [MetricsRecord] {
         let bytes = try FileIO.read(path)
         return try lines(of: bytes).enumerated().map { index, range in
-            guard let record = MetricsRecord(json: bytes[range]) else { throw MetricsError(path: path, line: index + 1) }
+            guard let record = MetricsRecord(json: bytes[range]) else {
+                throw MetricsError(path: path, line: index + 1)
+            }
             return record
         }
     }

@@ -97,7 +97,8 @@ public final class ProgressLine {
         printEverySteps: Int, isTerminal: Bool, width: @escaping () -> Int, now: @escaping () -> Double,
         output: @escaping (String) -> Void
     ) {
-        precondition(printEverySteps >= 1, "[ProgressLine] printEverySteps must be at least 1, found \(printEverySteps)")
+        precondition(
+            printEverySteps >= 1, "[ProgressLine] printEverySteps must be at least 1, found \(printEverySteps)")
         self.isTerminal = isTerminal
         self.printEverySteps = printEverySteps
         self.width = width
@@ -115,7 +116,8 @@ public final class ProgressLine {
             show()
         } else {
             firstStep = firstStep ?? report.step
-            guard report.step == firstStep || report.step % printEverySteps == 0 || report.step == report.totalSteps else {
+            guard report.step == firstStep || report.step % printEverySteps == 0 || report.step == report.totalSteps
+            else {
                 return
             }
             output(report.text + "\n")

@@ -56,7 +56,8 @@ public struct BatchSequence: Codable, Sendable, Equatable {
 
     /// Skips batches besides those that are skipped already.
     public mutating func skip(_ range: BatchRange) {
-        precondition(range.from >= 1 && range.from <= range.to, "[BatchSequence.skip] expected 1 <= from <= to, found \(range)")
+        precondition(
+            range.from >= 1 && range.from <= range.to, "[BatchSequence.skip] expected 1 <= from <= to, found \(range)")
         var merged: [BatchRange] = []
         for next in (skipped + [range]).sorted(by: { $0.from < $1.from }) {
             if let last = merged.last, next.from <= last.to + 1 {

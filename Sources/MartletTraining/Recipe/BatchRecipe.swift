@@ -128,7 +128,9 @@ extension BatchSchedule: RecipeValue {
             return "the last stage must have no untilStep, found untilStep \(untilStep)"
         }
         for (index, (stage, next)) in zip(stages, stages.dropFirst()).enumerated() {
-            guard let untilStep = stage.untilStep else { return "only the last stage may leave out untilStep: stage \(index)" }
+            guard let untilStep = stage.untilStep else {
+                return "only the last stage may leave out untilStep: stage \(index)"
+            }
             if let nextStep = next.untilStep, nextStep <= untilStep {
                 return "untilStep must rise from stage to stage, found \(untilStep) and then \(nextStep)"
             }

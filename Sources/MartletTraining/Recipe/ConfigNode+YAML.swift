@@ -33,7 +33,9 @@ extension ConfigNode {
     static func parse(overrideValue text: String, origin: Origin) throws(RecipeError) -> ConfigNode {
         if text.isEmpty { return ConfigNode(.quoted(""), origin: origin) }
         do {
-            guard let root = try Yams.compose(yaml: text, Resolver.basic) else { return ConfigNode(.plain(""), origin: origin) }
+            guard let root = try Yams.compose(yaml: text, Resolver.basic) else {
+                return ConfigNode(.plain(""), origin: origin)
+            }
             var nodeCount = 0
             return try convert(root, file: "", nodeCount: &nodeCount).moved(to: origin)
         } catch let error as RecipeError {
@@ -131,7 +133,8 @@ extension ConfigNode {
             switch entry.value.value {
             case .mapping(let inner) where !inner.isEmpty:
                 text += "\n"
-                write(inner, path: entryPath, indent: indent + 2, firstIndent: indent + 2, comment: comment, into: &text)
+                write(
+                    inner, path: entryPath, indent: indent + 2, firstIndent: indent + 2, comment: comment, into: &text)
             case .list(let elements) where elements.contains { $0.isMapping }:
                 text += "\n"
                 for element in elements {
@@ -170,7 +173,8 @@ extension ConfigNode {
     private static func scalar(_ text: String) -> String {
         func isWordByte(_ byte: UInt8) -> Bool {
             switch byte {
-            case 48...57, 65...90, 97...122, UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "/"): true
+            case 48...57, 65...90, 97...122, UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "/"):
+                true
             default: false
             }
         }
@@ -191,7 +195,8 @@ extension ConfigNode {
             case "\r": quoted += "\\r"
             case _ where scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value):
                 quoted += "\\x" + hex(scalar.value, digits: 2)
-            case "\u{2028}", "\u{2029}", "\u{FEFF}", "\u{FFFE}", "\u{FFFF}": quoted += "\\u" + hex(scalar.value, digits: 4)
+            case "\u{2028}", "\u{2029}", "\u{FEFF}", "\u{FFFE}", "\u{FFFF}":
+                quoted += "\\u" + hex(scalar.value, digits: 4)
             default: quoted.unicodeScalars.append(scalar)
             }
         }

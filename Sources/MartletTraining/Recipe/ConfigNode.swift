@@ -64,7 +64,8 @@ package struct ConfigNode: Sendable, Equatable {
         switch (value, other.value) {
         case (.plain(let a), .plain(let b)): return a == b || (isNull && other.isNull)
         case (.quoted(let a), .quoted(let b)): return a == b
-        case (.list(let a), .list(let b)): return a.count == b.count && zip(a, b).allSatisfy { $0.hasSameContent(as: $1) }
+        case (.list(let a), .list(let b)):
+            return a.count == b.count && zip(a, b).allSatisfy { $0.hasSameContent(as: $1) }
         case (.mapping(let a), .mapping(let b)):
             return a.count == b.count
                 && a.allSatisfy { entry in
@@ -172,7 +173,8 @@ extension ConfigNode: Codable {
                 .mapping(
                     try container.allKeys.sorted { $0.stringValue < $1.stringValue }.map {
                         Entry(
-                            key: $0.stringValue, value: try container.decode(ConfigNode.self, forKey: $0), origin: .code)
+                            key: $0.stringValue, value: try container.decode(ConfigNode.self, forKey: $0), origin: .code
+                        )
                     }))
         } else if var container = try? decoder.unkeyedContainer() {
             var elements: [ConfigNode] = []

@@ -1,3 +1,5 @@
+import MartletModels
+
 /// The model section of a recipe: PaLM's architecture, with a named option for each point that the paper leaves open.
 public struct ModelRecipe: Sendable, Equatable {
     public var family = Family.palm
@@ -39,14 +41,14 @@ public struct ModelRecipe: Sendable, Equatable {
 
     /// A named member of the family; nil if there is none of that name.
     public init?(preset name: String) {
-        guard let preset = ModelPreset.named(name) else { return nil }
+        guard let preset = PaLMPreset.named(name) else { return nil }
         self.init(preset)
     }
 
-    init(_ preset: ModelPreset) {
+    init(_ preset: PaLMPreset) {
         self.init(
             width: preset.width, layers: preset.layers, heads: preset.heads, headDim: preset.headDim,
-            vocabulary: preset.vocabulary)
+            vocabulary: preset.vocabularySize)
         self.preset = preset.name
     }
 
@@ -66,7 +68,7 @@ extension ModelRecipe: RecipeSection {
             RecipeField("family", \.family, "The architecture"),
             RecipeField(
                 "preset", optional: \.preset,
-                "A named shape that the keys below then change: \(ModelPreset.all.map(\.name).joined(separator: ", "))"),
+                "A named shape that the keys below then change: \(PaLMPreset.all.map(\.name).joined(separator: ", "))"),
             RecipeField(
                 "width", \.width, "d_model, the length of a token's vector", limit: .atLeast(1), isRequired: true),
             RecipeField("layers", \.layers, "The number of blocks", limit: .atLeast(1), isRequired: true),
@@ -100,7 +102,8 @@ extension ModelRecipe: RecipeSection {
                 "crossDocumentAttention", \.crossDocumentAttention,
                 "Let tokens attend to earlier documents in their sequence, as PaLM does"),
             RecipeField(
-                "dropout", \.dropout, "Applied to each block's output; 0 in PaLM's pre-training, 0.1 in its fine-tuning",
+                "dropout", \.dropout,
+                "Applied to each block's output; 0 in PaLM's pre-training, 0.1 in its fine-tuning",
                 limit: .within(0..<1)),
         ]
     }
@@ -111,36 +114,9 @@ extension ModelRecipe: RecipeSection {
         guard let node = entries.first(where: { $0.key == "preset" })?.value, !node.isNull else { return ModelRecipe() }
         var ignored: [RecipeProblem] = []
         guard let name = String.read(node, at: path, problems: &ignored) else { return ModelRecipe() }
-        if let preset = ModelPreset.named(name) { return ModelRecipe(preset) }
-        problems.append(.unknownName(node, at: path + ".preset", name: name, among: ModelPreset.all.map(\.name)))
+        if let preset = PaLMPreset.named(name) { return ModelRecipe(preset) }
+        problems.append(.unknownName(node, at: path + ".preset", name: name, among: PaLMPreset.all.map(\.name)))
         // Any shape will do: the problem above keeps it from being used, and the keys need not be reported as missing.
-        return ModelRecipe(ModelPreset.all[0])
+        return ModelRecipe(PaLMPreset.all[0])
     }
-}
-
-/// A named shape of the PaLM family.
-struct ModelPreset {
-    let name: String
-    let width: Int
-    let layers: Int
-    let heads: Int
-    let headDim: Int
-    /// nil: the tokenizer's.
-    let vocabulary: Int?
-
-    static func named(_ name: String) -> ModelPreset? { all.first { $0.name == name } }
-
-    /// Small members are named by their parameters without the embedding and follow the large ones' rules:
-    /// heads × headDim = width, feed-forward width = 4 × width.
-    static let all: [ModelPreset] = [
-        ModelPreset(name: "palm-1m", width: 128, layers: 4, heads: 2, headDim: 64, vocabulary: nil),
-        ModelPreset(name: "palm-4m", width: 256, layers: 4, heads: 4, headDim: 64, vocabulary: nil),
-        ModelPreset(name: "palm-10m", width: 384, layers: 5, heads: 6, headDim: 64, vocabulary: nil),
-        ModelPreset(name: "palm-30m", width: 512, layers: 8, heads: 2, headDim: 256, vocabulary: nil),
-        ModelPreset(name: "palm-85m", width: 768, layers: 10, heads: 3, headDim: 256, vocabulary: nil),
-        ModelPreset(name: "palm-350m", width: 1280, layers: 15, heads: 5, headDim: 256, vocabulary: nil),
-        ModelPreset(name: "palm-8b", width: 4096, layers: 32, heads: 16, headDim: 256, vocabulary: 256_000),
-        ModelPreset(name: "palm-62b", width: 8192, layers: 64, heads: 32, headDim: 256, vocabulary: 256_000),
-        ModelPreset(name: "palm-540b", width: 18432, layers: 118, heads: 48, headDim: 256, vocabulary: 256_000),
-    ]
 }

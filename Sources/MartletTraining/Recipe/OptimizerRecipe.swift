@@ -153,7 +153,8 @@ extension SGDRecipe: RecipeSection {
         [
             RecipeField("learningRate", \.learningRate, learningRateDocumentation, limit: .above(0)),
             RecipeField("momentum", \.momentum, "Decay of the momentum. 0: none", limit: .within(0..<1)),
-            RecipeField("dampening", \.dampening, "The share of the gradient kept out of the momentum", limit: .within(0...1)),
+            RecipeField(
+                "dampening", \.dampening, "The share of the gradient kept out of the momentum", limit: .within(0...1)),
             RecipeField("nesterov", \.nesterov, "Nesterov's momentum; needs momentum above 0 and no dampening"),
             RecipeField(
                 "weightDecay", \.weightDecay, "weightDecay * parameter is added to the gradient", limit: .atLeast(0)),

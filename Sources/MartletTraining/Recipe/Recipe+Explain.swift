@@ -59,7 +59,9 @@ extension Recipe {
                 text += "\(margin)\(field.name):\n"
             } else {
                 comment("Expects \(field.expectation).")
-                text += "\(margin)\(field.name): \(field.defaultNode.flow)\n"
+                // A default that depends on other keys is empty here, and must not be set to nothing.
+                let isDerived = field.defaultNode.value == .quoted("")
+                text += "\(margin)\(isDerived ? "# \(field.name):" : "\(field.name): \(field.defaultNode.flow)")\n"
             }
         }
         return text

@@ -31,7 +31,8 @@ extension Recipe {
             throw RecipeError(RecipeProblem(error.description))
         }
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw RecipeError(RecipeProblem("expected a recipe in YAML, found bytes that are not UTF-8 text", file: path))
+            throw RecipeError(
+                RecipeProblem("expected a recipe in YAML, found bytes that are not UTF-8 text", file: path))
         }
         return try Recipe(yaml: text, file: path, overrides: overrides)
     }
@@ -87,7 +88,8 @@ extension ConfigNode {
         case .list(var elements):
             guard let index = Int(name) else {
                 throw RecipeError(
-                    RecipeProblem("'\(here)' is a list: expected the index of an element, found '\(name)'", origin: origin))
+                    RecipeProblem(
+                        "'\(here)' is a list: expected the index of an element, found '\(name)'", origin: origin))
             }
             guard elements.indices.contains(index) else {
                 throw RecipeError(

@@ -69,7 +69,8 @@ extension Recipe {
                 "'spikes.skip.\(index)': expected from <= to, found from \(range.from) to \(range.to)")
             check(
                 range.from > end,
-                "'spikes.skip.\(index)': expected ranges in rising order that do not overlap, found \(range.from) after \(end)")
+                "'spikes.skip.\(index)': expected ranges in rising order that do not overlap, found \(range.from) after \(end)"
+            )
             end = range.to
         }
         if spikes.automatic {

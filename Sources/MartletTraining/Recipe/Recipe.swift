@@ -69,7 +69,8 @@ extension Recipe: RecipeSection {
     package static var fields: [RecipeField<Recipe>] {
         [
             RecipeField(
-                "name", \.name, "The run's name, a single word such as shakespeare-4m", limit: .notEmpty, isRequired: true),
+                "name", \.name, "The run's name, a single word such as shakespeare-4m", limit: .notEmpty,
+                isRequired: true),
             RecipeField(
                 "seed", \.seed,
                 "Decides the initial parameters, the order of the data and dropout. The same recipe and seed give the same "
@@ -83,7 +84,8 @@ extension Recipe: RecipeSection {
                 "output", \.output,
                 "The run's folder: checkpoints, metrics, plots. runs/NAME where it is left out", limit: .notEmpty),
             RecipeField(
-                "steps", optional: \.steps, "How many updates to make. Give either steps or minutes", limit: .atLeast(1)),
+                "steps", optional: \.steps, "How many updates to make. Give either steps or minutes", limit: .atLeast(1)
+            ),
             RecipeField(
                 "minutes", optional: \.minutes,
                 "Train for about this long. Before step 1 the trainer times trial steps whose updates are thrown away, and "
@@ -109,7 +111,8 @@ extension Recipe: RecipeSection {
                 "The largest global norm of the gradient; a longer one is scaled down to it. null: no clipping",
                 limit: .above(0)),
             RecipeField(
-                "zLoss", \.zLoss, "The coefficient of log²Z that is added to the loss, Z being the softmax's denominator",
+                "zLoss", \.zLoss,
+                "The coefficient of log²Z that is added to the loss, Z being the softmax's denominator",
                 limit: .atLeast(0)),
             RecipeField(
                 "labelSmoothing", \.labelSmoothing, "The share of the target's probability spread over the vocabulary",

@@ -110,7 +110,9 @@ package struct RecipeField<Section: RecipeSection>: Sendable {
         let expectation = Value.expectation + (limit.text.isEmpty ? "" : " " + limit.text) + " or null"
         self.init(name, keyPath, documentation, expectation: expectation, isRequired: false) { node, path, problems in
             if node.isNull { return .some(nil) }
-            return Self.read(node, at: path, expectation: expectation, limit: limit, problems: &problems).map { .some($0) }
+            return Self.read(node, at: path, expectation: expectation, limit: limit, problems: &problems).map {
+                .some($0)
+            }
         }
     }
 
@@ -189,7 +191,8 @@ extension RecipeSection {
         for entry in entries {
             let keyPath = path.isEmpty ? entry.key : path + "." + entry.key
             guard let field = fields.first(where: { $0.name == entry.key }) else {
-                let hint = unknownKey(entry.key) ?? Recipe.hint(forUnknownKey: entry.key, among: fields.map(\.name), in: path)
+                let hint =
+                    unknownKey(entry.key) ?? Recipe.hint(forUnknownKey: entry.key, among: fields.map(\.name), in: path)
                 problems.append(RecipeProblem("unknown key '\(keyPath)'; \(hint)", origin: entry.origin))
                 continue
             }
@@ -243,7 +246,7 @@ package struct RecipeVariant<Choice: RecipeChoice>: Sendable {
     }
 }
 
-/// A value that is one of several sections, told apart by its key `name`.
+/// A value that is one of several sections, told apart by its key `name`. Without it, the first is meant.
 package protocol RecipeChoice: RecipeValue {
     static var variants: [RecipeVariant<Self>] { get }
 }
@@ -262,25 +265,23 @@ extension RecipeChoice {
             return nil
         }
         let keyPath = path + "." + discriminator
-        guard let chosen = entries.first(where: { $0.key == discriminator }) else {
-            problems.append(
-                RecipeProblem(
-                    "missing key '\(keyPath)': expected one of \(variants.map(\.name).joined(separator: ", "))",
-                    origin: node.origin))
-            return nil
+        var variant = variants[0]
+        if let chosen = entries.first(where: { $0.key == discriminator }) {
+            guard let name = String.read(chosen.value, at: keyPath, problems: &problems) else { return nil }
+            guard let named = variants.first(where: { $0.name == name }) else {
+                problems.append(.unknownName(chosen.value, at: keyPath, name: name, among: variants.map(\.name)))
+                return nil
+            }
+            variant = named
         }
-        guard let name = String.read(chosen.value, at: keyPath, problems: &problems) else { return nil }
-        guard let variant = variants.first(where: { $0.name == name }) else {
-            problems.append(.unknownName(chosen.value, at: keyPath, name: name, among: variants.map(\.name)))
-            return nil
-        }
+        let others = variants.filter { $0.name != variant.name }
         return variant.read(
             entries.filter { $0.key != discriminator }, node.origin, path, &problems,
-            { key in
+            { [variant] key in
                 if variant.fieldNames().contains(where: { Spelling.isSame($0, key) }) { return nil }
-                let owners = variants.filter { $0.name != name && $0.fieldNames().contains(key) }.map(\.name)
+                let owners = others.filter { $0.fieldNames().contains(key) }.map(\.name)
                 if owners.isEmpty { return nil }
-                return "it belongs to \(owners.joined(separator: " and ")); '\(name)' has "
+                return "it belongs to \(owners.joined(separator: " and ")); '\(variant.name)' has "
                     + variant.fieldNames().joined(separator: ", ")
             })
     }
@@ -293,7 +294,8 @@ extension RecipeChoice {
     package var configNode: ConfigNode {
         for variant in Self.variants {
             guard let node = variant.node(self), case .mapping(let entries) = node.value else { continue }
-            let name = ConfigNode.Entry(key: Self.discriminator, value: ConfigNode(.quoted(variant.name)), origin: .code)
+            let name = ConfigNode.Entry(
+                key: Self.discriminator, value: ConfigNode(.quoted(variant.name)), origin: .code)
             return ConfigNode(.mapping([name] + entries))
         }
         preconditionFailure("\(Self.self).variants lists no variant for \(self)")
@@ -313,7 +315,9 @@ func readRecipeValue<Value: RecipeValue>(_ type: Value.Type, from decoder: any D
 
 extension RecipeProblem {
     static func unexpected(_ node: ConfigNode, at path: String, expectation: String) -> RecipeProblem {
-        RecipeProblem("\(path.isEmpty ? "recipe" : "'\(path)'"): expected \(expectation), found \(node.found)", origin: node.origin)
+        RecipeProblem(
+            "\(path.isEmpty ? "recipe" : "'\(path)'"): expected \(expectation), found \(node.found)",
+            origin: node.origin)
     }
 
     static func unknownName(_ node: ConfigNode, at path: String, name: String, among names: [String]) -> RecipeProblem {
@@ -330,7 +334,11 @@ extension String {
         var sentence = ""
         var rest = self[...]
         while let character = rest.popFirst() {
-            if character == "." || character == ":" || character == ";", rest.first.map({ $0 == " " || $0 == "\n" }) ?? true { break }
+            if character == "." || character == ":" || character == ";",
+                rest.first.map({ $0 == " " || $0 == "\n" }) ?? true
+            {
+                break
+            }
             sentence.append(character == "\n" ? " " : character)
         }
         return sentence

@@ -32,7 +32,8 @@ extension CheckpointRecipe: RecipeSection {
     package static var fields: [RecipeField<CheckpointRecipe>] {
         [
             RecipeField(
-                "everySteps", \.everySteps, "Save after each so many steps, after the last, and when the run is stopped",
+                "everySteps", \.everySteps,
+                "Save after each so many steps, after the last, and when the run is stopped",
                 limit: .atLeast(1)),
             RecipeField("keepLast", \.keepLast, "How many of the newest to keep", limit: .atLeast(1)),
             RecipeField(
@@ -63,7 +64,8 @@ extension SpikeRecipe: RecipeSection {
                 "Batches never to train on, such as [{from: 1200, to: 1499}], counted from 1. Those after them move up"),
             RecipeField(
                 "automatic", \.automatic,
-                "When the loss jumps or is no number: go back to a checkpoint at least rewindSteps old and skip batches"),
+                "When the loss jumps or is no number: go back to a checkpoint at least rewindSteps old and skip batches"
+            ),
             RecipeField(
                 "threshold", \.threshold,
                 "The loss has jumped when it is this many standard deviations above the mean of the window",
@@ -71,7 +73,8 @@ extension SpikeRecipe: RecipeSection {
             RecipeField("window", \.window, "How many steps before it a loss is compared with", limit: .atLeast(10)),
             RecipeField("rewindSteps", \.rewindSteps, "How many steps to go back, at the least", limit: .atLeast(1)),
             RecipeField(
-                "skipBatches", \.skipBatches, "How many batches to skip, counted from the checkpoint", limit: .atLeast(1)),
+                "skipBatches", \.skipBatches, "How many batches to skip, counted from the checkpoint",
+                limit: .atLeast(1)),
             RecipeField(
                 "maxRestarts", \.maxRestarts, "The run stops with an error when this many restarts were not enough",
                 limit: .atLeast(1)),
@@ -153,7 +156,8 @@ extension SampleRecipe: RecipeSection {
             RecipeField("maxTokens", \.maxTokens, "The longest continuation", limit: .atLeast(1)),
             RecipeField("temperature", \.temperature, "0 always takes the likeliest token", limit: .atLeast(0)),
             RecipeField(
-                "topK", optional: \.topK, "Draw from this many likeliest tokens only. null: from all", limit: .atLeast(1)),
+                "topK", optional: \.topK, "Draw from this many likeliest tokens only. null: from all",
+                limit: .atLeast(1)),
             RecipeField(
                 "topP", \.topP, "Draw from the likeliest tokens that together have this probability. 1: from all",
                 limit: .within(1e-6...1)),

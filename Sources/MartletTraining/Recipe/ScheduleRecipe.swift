@@ -33,7 +33,8 @@ extension ScheduleRecipe: RecipeChoice {
     package static var variants: [RecipeVariant<ScheduleRecipe>] {
         [
             RecipeVariant(
-                "palm", "PaLM's: constant, then falling with 1/sqrt(step). With learningRate 0.01: 1/sqrt(max(k, 10000))",
+                "palm",
+                "PaLM's: constant, then falling with 1/sqrt(step). With learningRate 0.01: 1/sqrt(max(k, 10000))",
                 wrap: { .palm($0) }, unwrap: { if case .palm(let recipe) = $0 { recipe } else { nil } }),
             RecipeVariant(
                 "constant", "Rises linearly during warm-up, then stays",

@@ -179,7 +179,9 @@ enum FileIO {
         if isFolder(path) { return }
         let above = parent(of: path)
         if above != path { try makeFolder(above) }
-        guard mkdir(path, 0o777) == 0 || (errno == EEXIST && isFolder(path)) else { throw FileError("make the folder", path) }
+        guard mkdir(path, 0o777) == 0 || (errno == EEXIST && isFolder(path)) else {
+            throw FileError("make the folder", path)
+        }
     }
 
     /// Removes a file, or a folder with everything in it. What is not there counts as removed.

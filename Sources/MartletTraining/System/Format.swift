@@ -47,8 +47,14 @@ public enum Format {
         guard value.isFinite, value != 0 else { return fixed(value, 0) }
         var exponent = 0
         var mantissa = abs(value)
-        while mantissa >= 10 { mantissa /= 10; exponent += 1 }
-        while mantissa < 1 { mantissa *= 10; exponent -= 1 }
+        while mantissa >= 10 {
+            mantissa /= 10
+            exponent += 1
+        }
+        while mantissa < 1 {
+            mantissa *= 10
+            exponent -= 1
+        }
         if exponent >= -3 && exponent < digits + 3 { return fixed(value, max(0, digits - 1 - exponent)) }
         var text = fixed(mantissa, digits - 1)
         if text.hasPrefix("10") {
