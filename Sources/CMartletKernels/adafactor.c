@@ -1,8 +1,8 @@
 // Adafactor, with a full or a factored second moment.
 //
 // The update is divided by its root mean square, which is known only when every element has been seen. So there are two
-// passes: the first brings the second moment up to date and sums squares, the second computes the update again and applies
-// it. Sums are over fixed pieces and then over the pieces, in order and in double.
+// passes: the first brings the second moment up to date and sums squares, the second computes the update again and
+// applies it. Sums are over fixed pieces and then over the pieces, in order and in double.
 #include "include/mk_optim.h"
 #include "mk_rows.h"
 
@@ -43,8 +43,8 @@ typedef struct {
 static const adafactor_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES(adafactor_table_f32);
 static const adafactor_table *const f64_tables[MK_ISA_COUNT] = MK_ISA_TABLES(adafactor_table_f64);
 
-static adafactor_job make_job(const mk_tensor *param, const mk_tensor *master, const mk_tensor *grad, const mk_tensor *m,
-                              const mk_adafactor_options *options) {
+static adafactor_job make_job(const mk_tensor *param, const mk_tensor *master, const mk_tensor *grad,
+                              const mk_tensor *m, const mk_adafactor_options *options) {
     return (adafactor_job){
         .param = param->data,
         .master = master ? master->data : NULL,

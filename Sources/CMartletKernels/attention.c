@@ -36,8 +36,8 @@ typedef struct {
 static const attention_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES(attention_table_f32);
 static const attention_table *const f64_tables[MK_ISA_COUNT] = MK_ISA_TABLES(attention_table_f64);
 
-void mk_attention(const mk_tensor *out, const mk_tensor *lse, const mk_tensor *q, const mk_tensor *k, const mk_tensor *v,
-                  const mk_tensor *bias, const mk_tensor *key_start, mk_attention_options options) {
+void mk_attention(const mk_tensor *out, const mk_tensor *lse, const mk_tensor *q, const mk_tensor *k,
+                  const mk_tensor *v, const mk_tensor *bias, const mk_tensor *key_start, mk_attention_options options) {
     const attention_table *table = MK_TABLE(q->dtype == MK_F64 ? f64_tables : f32_tables);
     attention_job job = {
         .shape = attention_shape_of(q, k, v, bias, key_start, options, table->tile_rows),

@@ -9,7 +9,8 @@
 #include "include/mk_nn.h"
 #include "mk_rows.h"
 
-// Keys of one block, and the distance between rows of a block of scores: padded so that rows start in different cache sets.
+// Keys of one block, and the distance between rows of a block of scores: padded so that rows start in different cache
+// sets.
 #define ATTENTION_KEYS 128
 #define MICRO_TILE_ROW (ATTENTION_KEYS + 16)
 // No block has more rows.
@@ -21,9 +22,9 @@ typedef struct {
     int64_t key_start_stride;
     mk_attention_options options;
     int64_t batch, queries, keys, groups, heads, dim;
-    int64_t rows;     // of one (batch element, key/value head)
-    int64_t block;    // rows of a block
-    int64_t blocks;   // blocks of `rows`
+    int64_t rows;   // of one (batch element, key/value head)
+    int64_t block;  // rows of a block
+    int64_t blocks; // blocks of `rows`
 } attention_shape;
 
 // Rows first..<first + count of heads head..<head + heads: a block of consecutive rows in the sense above.
@@ -81,15 +82,15 @@ MK_INLINE attention_range attention_visible_rows(const attention_shape *s, const
 // Bytes from a tensor's start to row i of the block; t is [batch, position, head, dim].
 MK_INLINE char *attention_row(const mk_tensor *t, const attention_rows *rows, int64_t i) {
     const int64_t r = rows->first + i, position = r / rows->heads, head = rows->head + r % rows->heads;
-    return (char *)t->data
-        + (rows->batch * t->strides[0] + position * t->strides[1] + head * t->strides[2]) * mk_size_of(t->dtype);
+    return (char *)t->data +
+           (rows->batch * t->strides[0] + position * t->strides[1] + head * t->strides[2]) * mk_size_of(t->dtype);
 }
 
 // Where key `s` of the group of these rows starts in k or v.
 MK_INLINE char *attention_key(const attention_shape *shape, const mk_tensor *t, const attention_rows *rows, int64_t s) {
     const int64_t group = rows->head / shape->heads;
-    return (char *)t->data
-        + (rows->batch * t->strides[0] + s * t->strides[1] + group * t->strides[2]) * mk_size_of(t->dtype);
+    return (char *)t->data +
+           (rows->batch * t->strides[0] + s * t->strides[1] + group * t->strides[2]) * mk_size_of(t->dtype);
 }
 
 #endif

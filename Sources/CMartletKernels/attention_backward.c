@@ -1,8 +1,8 @@
 // Scaled dot-product attention, backward: scores are computed again block by block from the saved log-sum-exp.
 //
-// A task is a chunk of rows of one (batch element, key/value head). It owns dq of its rows and sums its share of dk and dv
-// in scratch memory; where a pair has several chunks their shares are added afterwards, in order. How many chunks there
-// are follows from the shape alone, so every sum has one order for any number of threads.
+// A task is a chunk of rows of one (batch element, key/value head). It owns dq of its rows and sums its share of dk and
+// dv in scratch memory; where a pair has several chunks their shares are added afterwards, in order. How many chunks
+// there are follows from the shape alone, so every sum has one order for any number of threads.
 #include "attention.h"
 
 typedef struct {
@@ -56,8 +56,8 @@ static void zero(const mk_tensor *t) {
     for (int64_t b = 0; b < t->shape[0]; b++)
         for (int64_t s = 0; s < t->shape[1]; s++)
             for (int64_t h = 0; h < t->shape[2]; h++)
-                memset((char *)t->data
-                           + (b * t->strides[0] + s * t->strides[1] + h * t->strides[2]) * mk_size_of(t->dtype),
+                memset((char *)t->data +
+                           (b * t->strides[0] + s * t->strides[1] + h * t->strides[2]) * mk_size_of(t->dtype),
                        0, (size_t)bytes);
 }
 

@@ -3,15 +3,15 @@
 
 // What a block of rows needs, all in one piece of scratch memory.
 typedef struct {
-    REAL *dense;         // [rows, dim] while packing
-    REAL *queries;       // scaled, packed as a
-    REAL *query_strips;  // scaled, packed as b over the rows
-    REAL *gradient;      // of the output, packed as a
+    REAL *dense;        // [rows, dim] while packing
+    REAL *queries;      // scaled, packed as a
+    REAL *query_strips; // scaled, packed as b over the rows
+    REAL *gradient;     // of the output, packed as a
     REAL *gradient_strips;
-    REAL *lse, *delta;   // per row
-    REAL *weights;       // [rows, MICRO_TILE_ROW]: scores, then softmax weights
-    REAL *slopes;        // the same for the gradient of the weights, then of the scores
-    REAL *dq;            // [rows, PADDED(dim)]
+    REAL *lse, *delta;                // per row
+    REAL *weights;                    // [rows, MICRO_TILE_ROW]: scores, then softmax weights
+    REAL *slopes;                     // the same for the gradient of the weights, then of the scores
+    REAL *dq;                         // [rows, PADDED(dim)]
     REAL *keys, *key_strips, *values; // one block of keys
     REAL *temporary;
     int64_t bytes;
@@ -20,12 +20,23 @@ typedef struct {
 static RFN(backward_scratch) RFN(backward_alloc)(int64_t rows, int64_t dim) {
     RFN(backward_scratch) w;
     const int64_t m = (rows + MR - 1) / MR * MR, padded = PADDED(dim);
-    const int64_t sizes[] = {m * dim,          m * dim + LANES,      rows * padded,           m * dim + LANES,
-                             rows * padded,    rows,                 rows,                    m * MICRO_TILE_ROW,
-                             m * MICRO_TILE_ROW, m * padded,         ATTENTION_KEYS * dim + LANES, ATTENTION_KEYS * padded,
-                             ATTENTION_KEYS * dim + LANES, NR * mk_max64(dim, ATTENTION_KEYS)};
-    REAL **const places[] = {&w.dense, &w.queries, &w.query_strips, &w.gradient, &w.gradient_strips, &w.lse, &w.delta,
-                             &w.weights, &w.slopes, &w.dq, &w.keys, &w.key_strips, &w.values, &w.temporary};
+    const int64_t sizes[] = {m * dim,
+                             m * dim + LANES,
+                             rows * padded,
+                             m * dim + LANES,
+                             rows * padded,
+                             rows,
+                             rows,
+                             m * MICRO_TILE_ROW,
+                             m * MICRO_TILE_ROW,
+                             m * padded,
+                             ATTENTION_KEYS * dim + LANES,
+                             ATTENTION_KEYS * padded,
+                             ATTENTION_KEYS * dim + LANES,
+                             NR * mk_max64(dim, ATTENTION_KEYS)};
+    REAL **const places[] = {&w.dense, &w.queries,    &w.query_strips, &w.gradient, &w.gradient_strips,
+                             &w.lse,   &w.delta,      &w.weights,      &w.slopes,   &w.dq,
+                             &w.keys,  &w.key_strips, &w.values,       &w.temporary};
     int64_t total = 0;
     const int64_t count = (int64_t)(sizeof sizes / sizeof *sizes);
     for (int64_t i = 0; i < count; i++) total += (sizes[i] + 15) / 16 * 16;
@@ -40,7 +51,8 @@ static RFN(backward_scratch) RFN(backward_alloc)(int64_t rows, int64_t dim) {
 
 static void RFN(backward_free)(const RFN(backward_scratch) * w) { mk_scratch_free(w->dense, w->bytes); }
 
-// Packs queries and output gradients of the rows and fills lse and delta. `strips` says whether b's packing is wanted too.
+// Packs queries and output gradients of the rows and fills lse and delta. `strips` says whether b's packing is wanted
+// too.
 static void RFN(backward_rows)(const backward_job *job, const attention_rows *rows, const RFN(backward_scratch) * w,
                                bool strips) {
     const attention_shape *s = &job->shape;
@@ -48,13 +60,11 @@ static void RFN(backward_rows)(const backward_job *job, const attention_rows *ro
     RFN(gather_rows)(w->dense, s->q, rows, dim, (REAL)s->options.scale);
     for (int64_t i = 0; i < count; i += MR)
         RFN(transpose_strip)(w->queries + i * dim, MR, MR, w->dense + i * dim, dim, (int)mk_min64(MR, count - i), dim);
-    if (strips)
-        RFN(pack)(w->query_strips, NR, (const char *)w->dense, REAL_DTYPE, 1, dim, dim, count, w->temporary);
+    if (strips) RFN(pack)(w->query_strips, NR, (const char *)w->dense, REAL_DTYPE, 1, dim, dim, count, w->temporary);
     RFN(gather_rows)(w->dense, job->g, rows, dim, 1);
     for (int64_t i = 0; i < count; i += MR)
         RFN(transpose_strip)(w->gradient + i * dim, MR, MR, w->dense + i * dim, dim, (int)mk_min64(MR, count - i), dim);
-    if (strips)
-        RFN(pack)(w->gradient_strips, NR, (const char *)w->dense, REAL_DTYPE, 1, dim, dim, count, w->temporary);
+    if (strips) RFN(pack)(w->gradient_strips, NR, (const char *)w->dense, REAL_DTYPE, 1, dim, dim, count, w->temporary);
     for (int64_t i = 0; i < count; i++) {
         const int64_t r = rows->first + i, position = r / rows->heads, head = rows->head + r % rows->heads;
         w->lse[i] = ((const REAL *)job->lse)[(rows->batch * s->groups * s->heads + head) * s->queries + position];
@@ -94,8 +104,8 @@ static void RFN(backward_scores)(const backward_job *job, const attention_rows *
 }
 
 // c[n, dim] += tile[rows, n]^T b: the columns of a block of scores times rows packed as b.
-MK_INLINE void RFN(product_tile_columns)(int64_t n, int64_t dim, int64_t count, const REAL *tile, const REAL *b, REAL *c,
-                                         int64_t c_row) {
+MK_INLINE void RFN(product_tile_columns)(int64_t n, int64_t dim, int64_t count, const REAL *tile, const REAL *b,
+                                         REAL *c, int64_t c_row) {
     for (int64_t j = 0; j < dim; j += NR)
         for (int64_t i = 0; i < n; i += MR)
             RFN(micro_packed)((int)mk_min64(MR, n - i), dim - j > LANES ? 2 : 1, count, tile + i, MICRO_TILE_ROW,
@@ -108,15 +118,15 @@ static int64_t RFN(backward_partial_bytes)(int64_t keys, int64_t dim) {
 }
 
 // Stores keys `range` of dk or dv of the pair these rows belong to; sums has keys from range.begin on.
-static void RFN(store_keys)(const attention_shape *s, const mk_tensor *t, const attention_rows *rows, attention_range range,
-                            const REAL *sums) {
+static void RFN(store_keys)(const attention_shape *s, const mk_tensor *t, const attention_rows *rows,
+                            attention_range range, const REAL *sums) {
     const int64_t dim = s->dim, padded = PADDED(dim);
     for (int64_t key = range.begin; key < range.end; key++)
         RFN(convert_out)(attention_key(s, t, rows, key), t->dtype, sums + (key - range.begin) * padded, dim);
 }
 
-static void RFN(store_zero_keys)(const attention_shape *s, const mk_tensor *t, const attention_rows *rows, int64_t begin,
-                                 int64_t end) {
+static void RFN(store_zero_keys)(const attention_shape *s, const mk_tensor *t, const attention_rows *rows,
+                                 int64_t begin, int64_t end) {
     for (int64_t key = begin; key < end; key++)
         memset(attention_key(s, t, rows, key), 0, (size_t)(s->dim * mk_size_of(t->dtype)));
 }
@@ -139,7 +149,8 @@ static void RFN(backward_chunk)(void *context, int64_t task) {
         rows.count = mk_min64(s->block, chunk.count - first);
         const int64_t count = rows.count;
         attention_range visible[ATTENTION_ROWS];
-        for (int64_t i = 0; i < count; i++) visible[i] = attention_visible(s, rows.batch, (rows.first + i) / rows.heads);
+        for (int64_t i = 0; i < count; i++)
+            visible[i] = attention_visible(s, rows.batch, (rows.first + i) / rows.heads);
         const attention_range block = attention_visible_rows(s, &rows);
         RFN(backward_rows)(job, &rows, &w, true);
         memset(w.dq, 0, (size_t)(count * padded) * sizeof(REAL));
@@ -198,9 +209,9 @@ static void RFN(backward_combine)(void *context, int64_t task) {
     mk_scratch_free(sums, bytes);
 }
 
-// One block of dbias: a block of query positions (all of them when bias has one row) and a block of keys, summed over the
-// batch elements, heads and positions that share it in a fixed order. Scores are computed anew: only a caller who wants
-// this gradient pays for it, and nothing of the size of the scores is kept.
+// One block of dbias: a block of query positions (all of them when bias has one row) and a block of keys, summed over
+// the batch elements, heads and positions that share it in a fixed order. Scores are computed anew: only a caller who
+// wants this gradient pays for it, and nothing of the size of the scores is kept.
 static void RFN(backward_bias)(void *context, int64_t task) {
     const backward_job *job = context;
     const attention_shape *s = &job->shape;

@@ -1,4 +1,5 @@
-// Pieces that the forward and the backward pass of attention share, for the REAL and instruction set of the including file.
+// Pieces that the forward and the backward pass of attention share, for the REAL and instruction set of the including
+// file.
 #include "micro_kernels.h"
 
 // `dim` rounded up to whole strips of b.
@@ -16,8 +17,8 @@ static void RFN(gather_rows)(REAL *out, const mk_tensor *t, const attention_rows
 }
 
 // c[m, n] (+)= a b with both packed over k.
-MK_INLINE void RFN(product_packed)(int64_t m, int64_t n, int64_t k, const REAL *a, const REAL *b, REAL *c, int64_t c_row,
-                                   bool accumulate) {
+MK_INLINE void RFN(product_packed)(int64_t m, int64_t n, int64_t k, const REAL *a, const REAL *b, REAL *c,
+                                   int64_t c_row, bool accumulate) {
     for (int64_t j = 0; j < n; j += NR)
         for (int64_t i = 0; i < m; i += MR)
             RFN(micro_packed)((int)mk_min64(MR, m - i), n - j > LANES ? 2 : 1, k, a + i * k, MR, b + j * k, NR,
@@ -29,8 +30,8 @@ MK_INLINE void RFN(product_tile_rows)(int64_t m, int64_t n, int64_t k, const REA
                                       int64_t c_row) {
     for (int64_t j = 0; j < n; j += NR)
         for (int64_t i = 0; i < m; i += MR)
-            RFN(micro_rows)((int)mk_min64(MR, m - i), n - j > LANES ? 2 : 1, k, tile + i * MICRO_TILE_ROW, b + j * k, NR,
-                            c + i * c_row + j, c_row, true);
+            RFN(micro_rows)((int)mk_min64(MR, m - i), n - j > LANES ? 2 : 1, k, tile + i * MICRO_TILE_ROW, b + j * k,
+                            NR, c + i * c_row + j, c_row, true);
 }
 
 // score[j] += bias of row i of the block at keys begin..<end; score points at key `begin`.
@@ -39,8 +40,9 @@ static void RFN(add_bias)(REAL *score, const attention_shape *s, const attention
     const mk_tensor *bias = s->bias;
     const int64_t r = rows->first + i, position = r / rows->heads, head = rows->head + r % rows->heads;
     const int64_t bytes = mk_size_of(bias->dtype), stride = bias->strides[3];
-    const char *from = (const char *)bias->data
-        + (rows->batch * bias->strides[0] + head * bias->strides[1] + position * bias->strides[2] + begin * stride) * bytes;
+    const char *from = (const char *)bias->data + (rows->batch * bias->strides[0] + head * bias->strides[1] +
+                                                   position * bias->strides[2] + begin * stride) *
+                                                      bytes;
     REAL row[ATTENTION_KEYS];
     const int64_t n = end - begin;
     if (stride == 1)

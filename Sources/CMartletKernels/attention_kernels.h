@@ -4,8 +4,8 @@
 
 // Turns the scores of one row into weights exp(score - maximum), 0 where the row may not look, and brings the running
 // maximum, sum and output of the row up to date. [begin, end) are the keys it may see, of n.
-MK_INLINE void RFN(softmax_step)(REAL *score, int64_t begin, int64_t end, int64_t n, REAL *maximum, REAL *sum, REAL *out,
-                                 int64_t dim) {
+MK_INLINE void RFN(softmax_step)(REAL *score, int64_t begin, int64_t end, int64_t n, REAL *maximum, REAL *sum,
+                                 REAL *out, int64_t dim) {
     const REAL top = RFN(row_max)(score + begin, end - begin);
     const REAL old = *maximum, new = top > old ? top : old;
     for (int64_t j = 0; j < begin; j++) score[j] = 0;
@@ -32,8 +32,9 @@ static void RFN(attend)(const attention_job *job, const attention_rows *rows, in
     const int64_t dim = s->dim, padded = PADDED(dim), count = rows->count;
     const int64_t count_padded = (count + MR - 1) / MR * MR;
     const bool thin = count <= ATTENTION_THIN;
-    const int64_t bytes = (int64_t)sizeof(REAL)
-        * (count_padded * (dim + dim + MICRO_TILE_ROW) + ATTENTION_KEYS * (dim + padded) + 2 * NR * mk_max64(dim, ATTENTION_KEYS));
+    const int64_t bytes =
+        (int64_t)sizeof(REAL) * (count_padded * (dim + dim + MICRO_TILE_ROW) + ATTENTION_KEYS * (dim + padded) +
+                                 2 * NR * mk_max64(dim, ATTENTION_KEYS));
     REAL *dense = mk_scratch(bytes);
     REAL *queries = dense + count_padded * dim;
     REAL *tile = queries + count_padded * dim + LANES;
@@ -49,8 +50,7 @@ static void RFN(attend)(const attention_job *job, const attention_rows *rows, in
             RFN(transpose_strip)(queries + i * dim, MR, MR, dense + i * dim, dim, (int)mk_min64(MR, count - i), dim);
 
     attention_range visible[ATTENTION_ROWS];
-    for (int64_t i = 0; i < count; i++)
-        visible[i] = attention_visible(s, rows->batch, (rows->first + i) / rows->heads);
+    for (int64_t i = 0; i < count; i++) visible[i] = attention_visible(s, rows->batch, (rows->first + i) / rows->heads);
     const attention_range seen = attention_visible_rows(s, rows);
     const int64_t begin = mk_max64(from, seen.begin / ATTENTION_KEYS * ATTENTION_KEYS), end = mk_min64(to, seen.end);
     const int64_t k_row = s->k->strides[1], v_row = s->v->strides[1];
@@ -58,7 +58,8 @@ static void RFN(attend)(const attention_job *job, const attention_rows *rows, in
         const int64_t n = mk_min64(ATTENTION_KEYS, end - key);
         const char *k = attention_key(s, s->k, rows, key), *v = attention_key(s, s->v, rows, key);
         if (thin) {
-            RFN(thin_dots)(tile, MICRO_TILE_ROW, dense, dim, k, k_row * mk_size_of(s->k->dtype), s->k->dtype, count, n, dim);
+            RFN(thin_dots)(tile, MICRO_TILE_ROW, dense, dim, k, k_row * mk_size_of(s->k->dtype), s->k->dtype, count, n,
+                           dim);
         } else {
             RFN(pack)(keys, NR, k, s->k->dtype, k_row, 1, n, dim, temporary);
             RFN(product_packed)(count, n, dim, queries, keys, tile, MICRO_TILE_ROW, false);
@@ -77,7 +78,8 @@ static void RFN(attend)(const attention_job *job, const attention_rows *rows, in
             const int64_t v_bytes = v_row * mk_size_of(s->v->dtype);
             int64_t j = 0;
             for (; j + THIN_DEPTH <= n; j += THIN_DEPTH)
-                RFN(thin_update)(out, padded, tile + j, MICRO_TILE_ROW, v + j * v_bytes, v_bytes, s->v->dtype, count, dim);
+                RFN(thin_update)(out, padded, tile + j, MICRO_TILE_ROW, v + j * v_bytes, v_bytes, s->v->dtype, count,
+                                 dim);
             for (; j < n; j++) {
                 RFN(convert_in)(values, v + j * v_bytes, s->v->dtype, dim);
                 for (int64_t i = 0; i < count; i++) {

@@ -19,7 +19,8 @@ typedef struct {
     bool direct; // register tiles are written straight to out
 } product;
 
-typedef void (*product_fn)(const product *g, const char *a, const char *b, char *out, int64_t m, int64_t n, void *scratch);
+typedef void (*product_fn)(const product *g, const char *a, const char *b, char *out, int64_t m, int64_t n,
+                           void *scratch);
 typedef struct {
     product_fn tile, thin;
     int32_t rows, columns; // the register tile
@@ -131,6 +132,8 @@ static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_ten
         // Long runs of b's rows for the prefetcher, but a share for every thread.
         g->tile_n = mk_min64(g->n, g->b_column == 1 ? 2048 : 256);
         while (g->tile_n > 256 && mk_div_up(g->n, g->tile_n) * batch < threads) g->tile_n /= 2;
+        // Whole registers: whether a column is computed in one must not depend on where tiles are cut.
+        g->tile_n = mk_min64(g->n, mk_div_up(g->tile_n, 16) * 16);
         elements = g->m * (g->k + 16) + g->m * g->tile_n + g->tile_n;
     } else {
         job.fn = kernels->tile;
@@ -141,18 +144,20 @@ static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_ten
         while (g->tile_m > limit) g->tile_m = mk_div_up(g->m, mk_div_up(g->m, g->tile_m) + 1);
         while (g->tile_n > limit) g->tile_n = mk_div_up(g->n, mk_div_up(g->n, g->tile_n) + 1);
         // Enough tiles for every thread while they pay for the packing.
-        while (mk_div_up(g->m, g->tile_m) * mk_div_up(g->n, g->tile_n) * batch < 3 * threads
-               && g->tile_m * g->tile_n >= 128 * 128 && g->tile_m * g->tile_n * g->k > (1 << 20)) {
-            if (g->tile_m >= g->tile_n) g->tile_m = mk_div_up(g->tile_m, 2);
-            else g->tile_n = mk_div_up(g->tile_n, 2);
+        while (mk_div_up(g->m, g->tile_m) * mk_div_up(g->n, g->tile_n) * batch < 3 * threads &&
+               g->tile_m * g->tile_n >= 128 * 128 && g->tile_m * g->tile_n * g->k > (1 << 20)) {
+            if (g->tile_m >= g->tile_n)
+                g->tile_m = mk_div_up(g->tile_m, 2);
+            else
+                g->tile_n = mk_div_up(g->tile_n, 2);
         }
         g->tile_m = mk_min64(g->m, mk_div_up(g->tile_m, rows) * rows);
         g->tile_n = mk_min64(g->n, mk_div_up(g->tile_n, columns) * columns);
-        g->direct = g->k > 0 && alpha == 1 && (beta == 0 || beta == 1) && g->out_column == 1
-            && g->out_dtype == (kernels->bytes == 8 ? MK_F64 : MK_F32);
+        g->direct = g->k > 0 && alpha == 1 && (beta == 0 || beta == 1) && g->out_column == 1 &&
+                    g->out_dtype == (kernels->bytes == 8 ? MK_F64 : MK_F32);
         const int64_t m = mk_div_up(g->tile_m, rows) * rows, n = mk_div_up(g->tile_n, columns) * columns;
-        elements = (m + n) * g->tile_k + 32 + (g->direct ? rows * columns : m * n) + n
-            + mk_max64(rows, columns) * g->tile_k;
+        elements =
+            (m + n) * g->tile_k + 32 + (g->direct ? rows * columns : m * n) + n + mk_max64(rows, columns) * g->tile_k;
     }
     job.scratch_bytes = elements * kernels->bytes;
     job.tiles_m = mk_div_up(g->m, g->tile_m);
@@ -173,22 +178,22 @@ typedef struct {
 
 static int64_t load_integer(const void *p, int32_t dtype) {
     switch (dtype) {
-    case MK_I64: return *(const int64_t *)p;
-    case MK_I32: return *(const int32_t *)p;
-    case MK_I16: return *(const int16_t *)p;
-    case MK_I8: return *(const int8_t *)p;
-    default: return *(const uint8_t *)p;
+        case MK_I64: return *(const int64_t *)p;
+        case MK_I32: return *(const int32_t *)p;
+        case MK_I16: return *(const int16_t *)p;
+        case MK_I8: return *(const int8_t *)p;
+        default: return *(const uint8_t *)p;
     }
 }
 
 static void store_integer(void *p, int32_t dtype, int64_t x) {
     switch (dtype) {
-    case MK_I64: *(int64_t *)p = x; break;
-    case MK_I32: *(int32_t *)p = (int32_t)x; break;
-    case MK_I16: *(int16_t *)p = (int16_t)x; break;
-    case MK_I8: *(int8_t *)p = (int8_t)x; break;
-    case MK_U8: *(uint8_t *)p = (uint8_t)x; break;
-    default: *(uint8_t *)p = x != 0; break;
+        case MK_I64: *(int64_t *)p = x; break;
+        case MK_I32: *(int32_t *)p = (int32_t)x; break;
+        case MK_I16: *(int16_t *)p = (int16_t)x; break;
+        case MK_I8: *(int8_t *)p = (int8_t)x; break;
+        case MK_U8: *(uint8_t *)p = (uint8_t)x; break;
+        default: *(uint8_t *)p = x != 0; break;
     }
 }
 
@@ -208,14 +213,14 @@ static void integer_rows(void *context, int64_t begin, int64_t end) {
             memset(sums, 0, sizeof sums);
             for (int64_t p = 0; p < k; p++) {
                 const uint64_t x = (uint64_t)load_integer(left + p * a->strides[2] * bytes, a->dtype);
-                const char *right = (const char *)b->data
-                    + (batch * b->strides[0] + p * b->strides[1] + j0 * b->strides[2]) * bytes;
+                const char *right =
+                    (const char *)b->data + (batch * b->strides[0] + p * b->strides[1] + j0 * b->strides[2]) * bytes;
                 if (x == 0) continue;
                 for (int64_t j = 0; j < columns; j++)
                     sums[j] += x * (uint64_t)load_integer(right + j * b->strides[2] * bytes, b->dtype);
             }
-            char *to = (char *)out->data
-                + (batch * out->strides[0] + i * out->strides[1] + j0 * out->strides[2]) * out_bytes;
+            char *to =
+                (char *)out->data + (batch * out->strides[0] + i * out->strides[1] + j0 * out->strides[2]) * out_bytes;
             for (int64_t j = 0; j < columns; j++) {
                 char *at = to + j * out->strides[2] * out_bytes;
                 uint64_t value = (uint64_t)job->alpha * sums[j];

@@ -2,9 +2,9 @@
 #include "micro_kernels.h"
 #include "thin_kernels.h"
 
-
 // out (+)= alpha * c for a block whose columns may have any stride. beta 0 does not read out.
-static void RFN(write_block)(const product *g, char *out, const REAL *c, int64_t c_row, int64_t m, int64_t n, REAL *row) {
+static void RFN(write_block)(const product *g, char *out, const REAL *c, int64_t c_row, int64_t m, int64_t n,
+                             REAL *row) {
     const int64_t bytes = mk_size_of(g->out_dtype);
     const REAL alpha = (REAL)g->alpha, beta = (REAL)g->beta;
     for (int64_t i = 0; i < m; i++) {
@@ -32,7 +32,8 @@ static void RFN(write_block)(const product *g, char *out, const REAL *c, int64_t
 
 // out[m0..., n0...] of one batch element: at most g->tile_m x g->tile_n, all of k. Each element is summed over k in
 // order, in blocks of g->tile_k, whatever the tile is.
-static void RFN(product_tile)(const product *g, const char *a, const char *b, char *out, int64_t m, int64_t n, void *scratch) {
+static void RFN(product_tile)(const product *g, const char *a, const char *b, char *out, int64_t m, int64_t n,
+                              void *scratch) {
     const int64_t tile_k = g->tile_k;
     const int64_t m_padded = (m + MR - 1) / MR * MR, n_padded = (n + NR - 1) / NR * NR;
     REAL *packed_a = scratch;

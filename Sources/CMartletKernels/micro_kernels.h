@@ -15,10 +15,10 @@
 #endif
 #define NR (2 * LANES)
 
-// c[rows, vectors * LANES] (+)= a[rows, k] b[k, ...], element (i, p) of a at a[i * a_row + p * a_step]. With rows, vectors
-// and a_row known when this is inlined, everything stays in registers.
-MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REAL *a, const int64_t a_row, int64_t a_step,
-                         const REAL *b, int64_t b_step, REAL *c, int64_t c_row, bool accumulate) {
+// c[rows, vectors * LANES] (+)= a[rows, k] b[k, ...], element (i, p) of a at a[i * a_row + p * a_step]. With rows,
+// vectors and a_row known when this is inlined, everything stays in registers.
+MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REAL *a, const int64_t a_row,
+                         int64_t a_step, const REAL *b, int64_t b_step, REAL *c, int64_t c_row, bool accumulate) {
     RFN(vec) sum[MR][2];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
@@ -44,14 +44,16 @@ MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REA
         }
 }
 
-#define MICRO_CASE(rows)                                                                                               \
-    case rows:                                                                                                         \
-        if (vectors == 2) RFN(tile)(rows, 2, k, a, a_row, a_step, b, b_step, c, c_row, accumulate);                    \
-        else RFN(tile)(rows, 1, k, a, a_row, a_step, b, b_step, c, c_row, accumulate);                                 \
+#define MICRO_CASE(rows)                                                              \
+    case rows:                                                                        \
+        if (vectors == 2)                                                             \
+            RFN(tile)(rows, 2, k, a, a_row, a_step, b, b_step, c, c_row, accumulate); \
+        else                                                                          \
+            RFN(tile)(rows, 1, k, a, a_row, a_step, b, b_step, c, c_row, accumulate); \
         break;
 #if MR == 14
-#define MICRO_CASES MICRO_CASE(1) MICRO_CASE(2) MICRO_CASE(4) MICRO_CASE(6) MICRO_CASE(8) MICRO_CASE(10) MICRO_CASE(12) \
-    MICRO_CASE(14)
+#define MICRO_CASES \
+    MICRO_CASE(1) MICRO_CASE(2) MICRO_CASE(4) MICRO_CASE(6) MICRO_CASE(8) MICRO_CASE(10) MICRO_CASE(12) MICRO_CASE(14)
 #elif MR == 10
 #define MICRO_CASES MICRO_CASE(1) MICRO_CASE(2) MICRO_CASE(4) MICRO_CASE(6) MICRO_CASE(8) MICRO_CASE(10)
 #elif MR == 6
@@ -60,7 +62,8 @@ MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REA
 #define MICRO_CASES MICRO_CASE(1) MICRO_CASE(2) MICRO_CASE(4)
 #endif
 
-// `rows` 1...MR is rounded up to 1 or an even number, so a and c must have that many rows (c's values there are garbage).
+// `rows` 1...MR is rounded up to 1 or an even number, so a and c must have that many rows (c's values there are
+// garbage).
 static void RFN(micro_packed)(int rows, int vectors, int64_t k, const REAL *a, int64_t a_step, const REAL *b,
                               int64_t b_step, REAL *c, int64_t c_row, bool accumulate) {
     const int64_t a_row = 1;
@@ -80,8 +83,8 @@ static void RFN(micro_rows)(int rows, int vectors, int64_t k, const REAL *a, con
 
 // MARK: packing
 
-// Transposes a square of LANES x LANES: `in` has rows in_row apart, `out` rows out_row apart. Rows of `in` from `rows` on
-// are taken as zero. Rows of out are written in order, each LANES wide.
+// Transposes a square of LANES x LANES: `in` has rows in_row apart, `out` rows out_row apart. Rows of `in` from `rows`
+// on are taken as zero. Rows of out are written in order, each LANES wide.
 MK_INLINE void RFN(transpose_square)(REAL *out, int64_t out_row, const REAL *in, int64_t in_row, int rows) {
     RFN(vec) x[LANES], y[LANES];
 #pragma clang loop unroll(full)
@@ -114,9 +117,9 @@ MK_INLINE void RFN(transpose_square)(REAL *out, int64_t out_row, const REAL *in,
     for (int i = 0; i < LANES; i++) RFN(store)(out + i * out_row, x[i]);
 }
 
-// out[p * out_row + i] = in[i * in_row + p] for i < count, p < k; zero for count <= i < width. width <= out_row. Rows of
-// out may be overwritten up to LANES - 1 elements past `width` by what belongs to the next row, so out needs LANES spare
-// elements at its end.
+// out[p * out_row + i] = in[i * in_row + p] for i < count, p < k; zero for count <= i < width. width <= out_row. Rows
+// of out may be overwritten up to LANES - 1 elements past `width` by what belongs to the next row, so out needs LANES
+// spare elements at its end.
 MK_INLINE void RFN(transpose_strip)(REAL *out, int64_t out_row, int width, const REAL *in, int64_t in_row, int count,
                                     int64_t k) {
     int64_t p = 0;
@@ -127,8 +130,10 @@ MK_INLINE void RFN(transpose_strip)(REAL *out, int64_t out_row, int width, const
             const REAL *from = in + i * in_row + p;
             // The next strip's rows: they may lie pages apart, where the processor does not prefetch by itself.
             for (int j = 0; j < LANES; j++) __builtin_prefetch(from + (width + j) * in_row);
-            if (count - i >= LANES) RFN(transpose_square)(to, out_row, from, in_row, LANES);
-            else RFN(transpose_square)(to, out_row, from, in_row, count - i);
+            if (count - i >= LANES)
+                RFN(transpose_square)(to, out_row, from, in_row, LANES);
+            else
+                RFN(transpose_square)(to, out_row, from, in_row, count - i);
         }
     for (; p < k; p++)
         for (int i = 0; i < width; i++) out[p * out_row + i] = i < count ? in[i * in_row + p] : 0;
@@ -136,12 +141,12 @@ MK_INLINE void RFN(transpose_strip)(REAL *out, int64_t out_row, int width, const
 
 // Packs `lanes` rows (of a) or columns (of b) as strips of `width`: strip s holds out[p][i] for p < k, i < width.
 // `temporary` has room for width * k elements.
-static __attribute__((unused)) void RFN(pack)(REAL *out, int width, const char *in, int32_t dtype, int64_t lane_stride, int64_t k_stride,
-                      int64_t lanes, int64_t k, REAL *temporary) {
+static __attribute__((unused)) void RFN(pack)(REAL *out, int width, const char *in, int32_t dtype, int64_t lane_stride,
+                                              int64_t k_stride, int64_t lanes, int64_t k, REAL *temporary) {
     const int64_t bytes = mk_size_of(dtype);
     if (lane_stride == 1) {
-        // Along the rows of the source, whatever strip they go to. Rows may lie pages apart, where the processor does not
-        // prefetch by itself.
+        // Along the rows of the source, whatever strip they go to. Rows may lie pages apart, where the processor does
+        // not prefetch by itself.
         for (int64_t p = 0; p < k; p++) {
             const char *row = in + p * k_stride * bytes, *ahead = row + 4 * k_stride * bytes;
             REAL *to = out + p * width;

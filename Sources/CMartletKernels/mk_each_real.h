@@ -6,8 +6,8 @@
 //     static const softmax_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES(softmax_table_f32);
 //     static const softmax_table *const f64_tables[MK_ISA_COUNT] = MK_ISA_TABLES(softmax_table_f64);
 //
-// Inside, REAL is the type, REAL_IS_DOUBLE 0 or 1, LANES the elements of a register and RFN(name) the name of a function
-// for this type and instruction set. Halves are computed in float.
+// Inside, REAL is the type, REAL_IS_DOUBLE 0 or 1, LANES the elements of a register and RFN(name) the name of a
+// function for this type and instruction set. Halves are computed in float.
 #define REAL_IS_DOUBLE 0
 #include "mk_real.h"
 #include MK_REAL_KERNELS

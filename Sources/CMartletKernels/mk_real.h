@@ -13,8 +13,8 @@
 #endif
 
 // REAL_LOOP before a loop: iterations are independent although pointers may be equal (each element is read before it is
-// written), so that in-place calls are vectorized too. Double precision calls the mathematical library, where clang would
-// only warn that it cannot.
+// written), so that in-place calls are vectorized too. Double precision calls the mathematical library, where clang
+// would only warn that it cannot.
 #undef REAL_DTYPE
 #undef REAL_LOOP
 #if REAL_IS_DOUBLE
@@ -108,7 +108,9 @@ MK_INLINE const REAL *RFN(row_in)(REAL *buffer, const void *in, int32_t dtype, i
     return buffer;
 }
 // Where to compute a row that row_out then stores: the row itself where it is REAL.
-MK_INLINE REAL *RFN(row_target)(REAL *buffer, void *out, int32_t dtype) { return dtype == REAL_DTYPE ? (REAL *)out : buffer; }
+MK_INLINE REAL *RFN(row_target)(REAL *buffer, void *out, int32_t dtype) {
+    return dtype == REAL_DTYPE ? (REAL *)out : buffer;
+}
 MK_INLINE void RFN(row_out)(void *out, int32_t dtype, const REAL *row, int64_t n) {
     if (row != out) RFN(convert_out)(out, dtype, row, n);
 }

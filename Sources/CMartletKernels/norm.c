@@ -5,8 +5,8 @@
 typedef struct {
     mk_walk walk;
     int64_t rows, length;
-    int32_t dtypes[3]; // forward: out, in; backward: g, in, dx
-    void *mean, *rstd; // contiguous, of the type of the computation; may be NULL
+    int32_t dtypes[3];        // forward: out, in; backward: g, in, dx
+    void *mean, *rstd;        // contiguous, of the type of the computation; may be NULL
     const void *scale, *bias; // rows of the type of the computation; NULL when absent. scale is weight + offset
     double eps;
     bool rms, wants_dx;

@@ -51,8 +51,8 @@ static void RFN(norm_forward)(void *context, int64_t begin, int64_t end) {
 }
 
 // Sums of scaled g, and of scaled g times the normalised x.
-static void RFN(norm_sums)(const REAL *g, const REAL *x, const REAL *scale, REAL mean, REAL rstd, int64_t n, REAL *plain,
-                           REAL *weighted) {
+static void RFN(norm_sums)(const REAL *g, const REAL *x, const REAL *scale, REAL mean, REAL rstd, int64_t n,
+                           REAL *plain, REAL *weighted) {
     MK_REASSOCIATE
     REAL a = 0, b = 0;
     if (scale) {

@@ -17,7 +17,8 @@ MK_INLINE void RFN(optim_store)(const optim_job *job, const REAL *p, int64_t at,
 static void RFN(adam_range)(void *context, int64_t begin, int64_t end) {
     const optim_job *job = context;
     const mk_adam_options *o = job->adam;
-    const REAL beta1 = (REAL)o->beta1, beta2 = (REAL)o->beta2, rest1 = (REAL)(1 - o->beta1), rest2 = (REAL)(1 - o->beta2);
+    const REAL beta1 = (REAL)o->beta1, beta2 = (REAL)o->beta2, rest1 = (REAL)(1 - o->beta1),
+               rest2 = (REAL)(1 - o->beta2);
     const REAL step = (REAL)(o->lr / o->bias_correction1), eps = (REAL)o->eps, grad_scale = (REAL)o->grad_scale;
     const REAL root = (REAL)(1 / sqrt(o->bias_correction2));
     const REAL keep = o->decoupled ? (REAL)(1 - o->lr * o->weight_decay) : 1;
@@ -25,8 +26,7 @@ static void RFN(adam_range)(void *context, int64_t begin, int64_t end) {
     REAL grads[OPTIM_PIECE], params[OPTIM_PIECE];
     for (int64_t at = begin; at < end; at += OPTIM_PIECE) {
         const int64_t n = mk_min64(OPTIM_PIECE, end - at);
-        const REAL *g =
-            RFN(row_in)(grads, job->grad + at * mk_size_of(job->grad_dtype), job->grad_dtype, n);
+        const REAL *g = RFN(row_in)(grads, job->grad + at * mk_size_of(job->grad_dtype), job->grad_dtype, n);
         REAL *p = RFN(optim_load)(job, params, at, n), *m = (REAL *)job->m + at, *v = (REAL *)job->v + at;
         REAL_LOOP
         for (int64_t i = 0; i < n; i++) {
@@ -52,8 +52,7 @@ static void RFN(sgd_range)(void *context, int64_t begin, int64_t end) {
     REAL grads[OPTIM_PIECE], params[OPTIM_PIECE];
     for (int64_t at = begin; at < end; at += OPTIM_PIECE) {
         const int64_t n = mk_min64(OPTIM_PIECE, end - at);
-        const REAL *g =
-            RFN(row_in)(grads, job->grad + at * mk_size_of(job->grad_dtype), job->grad_dtype, n);
+        const REAL *g = RFN(row_in)(grads, job->grad + at * mk_size_of(job->grad_dtype), job->grad_dtype, n);
         REAL *p = RFN(optim_load)(job, params, at, n), *buffer = (REAL *)job->m;
         if (!buffer) {
             REAL_LOOP
@@ -92,7 +91,7 @@ static void RFN(ema_range)(void *context, int64_t begin, int64_t end) {
         const REAL *value = RFN(row_in)(values, job->value + at * mk_size_of(job->value_dtype), job->value_dtype, n);
         REAL *new = RFN(row_target)(averages, place, job->average_dtype);
         REAL_LOOP
-        for (int64_t i = 0; i < n; i++) new[i] = decay * old[i] + rest * value[i];
+        for (int64_t i = 0; i < n; i++) new[i] = decay *old[i] + rest *value[i];
         RFN(row_out)(place, job->average_dtype, new, n);
     }
 }

@@ -1,7 +1,8 @@
 // Heads of rope.c.
 
 // x holds the row and is rotated in place; s is already negated for the inverse.
-static void RFN(rope_row)(REAL *restrict x, const REAL *restrict c, const REAL *restrict s, int64_t half, bool interleaved) {
+static void RFN(rope_row)(REAL *restrict x, const REAL *restrict c, const REAL *restrict s, int64_t half,
+                          bool interleaved) {
     if (interleaved) {
         for (int64_t i = 0; i < half; i++) {
             const REAL a = x[2 * i], b = x[2 * i + 1];

@@ -1,12 +1,12 @@
-// Products of a few rows with a large matrix, for the REAL and instruction set of the including file: what matters is to
-// read the large one once, in order, and to convert it on the way.
+// Products of a few rows with a large matrix, for the REAL and instruction set of the including file: what matters is
+// to read the large one once, in order, and to convert it on the way.
 
 #undef THIN_DEPTH
 #define THIN_DEPTH 8
 
 // c[m, n] += a[m, THIN_DEPTH] @ b[THIN_DEPTH, n], columns of b contiguous and `depth` of its rows used.
-MK_INLINE void RFN(thin_update_of)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b, int64_t b_row_bytes,
-                                int32_t dtype, int64_t bytes, int64_t m, int64_t n) {
+MK_INLINE void RFN(thin_update_of)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b,
+                                   int64_t b_row_bytes, int32_t dtype, int64_t bytes, int64_t m, int64_t n) {
     // Short rows may lie pages apart, where the processor does not prefetch by itself.
     const bool prefetch = n * bytes <= 2048;
     for (int64_t j = 0; j + LANES <= n; j += LANES) {
@@ -36,7 +36,8 @@ MK_INLINE void RFN(thin_update_of)(REAL *c, int64_t c_row, const REAL *a, int64_
 
 // c[i, j] for some columns j of b, each contiguous along k.
 MK_INLINE void RFN(thin_dots_tile)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b,
-                                   int64_t b_column_bytes, int32_t dtype, int64_t bytes, const int rows, const int columns, int64_t k) {
+                                   int64_t b_column_bytes, int32_t dtype, int64_t bytes, const int rows,
+                                   const int columns, int64_t k) {
     RFN(vec) sum[4][4];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
@@ -74,7 +75,8 @@ MK_INLINE void RFN(thin_dots_tile)(REAL *c, int64_t c_row, const REAL *a, int64_
 }
 
 MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b,
-                                  int64_t b_column_bytes, int32_t dtype, int64_t bytes, int64_t m, int64_t n, int64_t k) {
+                                 int64_t b_column_bytes, int32_t dtype, int64_t bytes, int64_t m, int64_t n,
+                                 int64_t k) {
     for (int64_t j = 0; j < n; j += 4) {
         const char *columns = b + j * b_column_bytes;
         // Short columns may lie pages apart, where the processor does not prefetch by itself.
@@ -90,26 +92,26 @@ MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t 
                 RFN(thin_dots_tile)(to, c_row, left, a_row, columns, b_column_bytes, dtype, bytes, 4, 4, k);
             } else if (n - j >= 4) {
                 for (int64_t r = 0; r < m - i; r++)
-                    RFN(thin_dots_tile)(to + r * c_row, c_row, left + r * a_row, a_row, columns, b_column_bytes, dtype, bytes,
-                                   1, 4, k);
+                    RFN(thin_dots_tile)(to + r * c_row, c_row, left + r * a_row, a_row, columns, b_column_bytes, dtype,
+                                        bytes, 1, 4, k);
             } else {
                 for (int64_t r = 0; r < m - i && r < 4; r++)
                     for (int64_t q = 0; q < n - j; q++)
-                        RFN(thin_dots_tile)(to + r * c_row + q, c_row, left + r * a_row, a_row, columns + q * b_column_bytes,
-                                       b_column_bytes, dtype, bytes, 1, 1, k);
+                        RFN(thin_dots_tile)(to + r * c_row + q, c_row, left + r * a_row, a_row,
+                                            columns + q * b_column_bytes, b_column_bytes, dtype, bytes, 1, 1, k);
             }
         }
     }
 }
 
 // The dtype is made a constant, so that conversions are inlined.
-#define THIN_DTYPES(call)                                                                                              \
-    if (dtype == REAL_DTYPE) {                                                                                         \
-        call(REAL_DTYPE, (int64_t)sizeof(REAL));                                                                       \
-    } else if (dtype == MK_BF16) {                                                                                     \
-        call(MK_BF16, 2);                                                                                              \
-    } else {                                                                                                           \
-        call(MK_F16, 2);                                                                                               \
+#define THIN_DTYPES(call)                        \
+    if (dtype == REAL_DTYPE) {                   \
+        call(REAL_DTYPE, (int64_t)sizeof(REAL)); \
+    } else if (dtype == MK_BF16) {               \
+        call(MK_BF16, 2);                        \
+    } else {                                     \
+        call(MK_F16, 2);                         \
     }
 
 // c[m, n] += a[m, THIN_DEPTH] @ b[THIN_DEPTH, n]; rows of b are contiguous and b_row_bytes apart.

@@ -1,8 +1,8 @@
 // Matrix products by oneDNN through its C API, 2.x and 3.x.
 //
-// Making a primitive compiles code (milliseconds); running one takes microseconds. So primitives are kept in a hash table
-// with a least-recently-used list. An entry owns a free list of execution contexts (stream and memory objects), so a hit
-// allocates nothing, and several threads may run one entry at the same time.
+// Making a primitive compiles code (milliseconds); running one takes microseconds. So primitives are kept in a hash
+// table with a least-recently-used list. An entry owns a free list of execution contexts (stream and memory objects),
+// so a hit allocates nothing, and several threads may run one entry at the same time.
 #include "COneDNN.h"
 
 #include "mk_matmul.h"
@@ -69,18 +69,18 @@ static int fail(int code, const char *message) {
 
 static const char *status_text(dnnl_status_t status) {
     switch (status) {
-    case dnnl_success: return "success";
-    case dnnl_out_of_memory: return "oneDNN is out of memory";
-    case dnnl_invalid_arguments: return "oneDNN found the arguments invalid";
-    case dnnl_unimplemented: return "oneDNN does not implement this product on this processor";
-    case dnnl_runtime_error: return "oneDNN run-time error";
-    default: return "oneDNN failed";
+        case dnnl_success: return "success";
+        case dnnl_out_of_memory: return "oneDNN is out of memory";
+        case dnnl_invalid_arguments: return "oneDNN found the arguments invalid";
+        case dnnl_unimplemented: return "oneDNN does not implement this product on this processor";
+        case dnnl_runtime_error: return "oneDNN run-time error";
+        default: return "oneDNN failed";
     }
 }
 
-// Whether bfloat16 products of this processor are faster than float ones. Intel's AVX512-BF16 (after Cooper Lake) has half
-// the rate of its float unit, so there only AMX pays. Decided by what the processor says it is, never by a measurement:
-// the choice changes the last bits of results.
+// Whether bfloat16 products of this processor are faster than float ones. Intel's AVX512-BF16 (after Cooper Lake) has
+// half the rate of its float unit, so there only AMX pays. Decided by what the processor says it is, never by a
+// measurement: the choice changes the last bits of results.
 static bool find_bf16_speed(void) {
 #if defined(__x86_64__)
     uint32_t a, b, c, d;
@@ -107,9 +107,11 @@ static void initialize(void) {
     if (text) {
         char *end;
         long long value = strtoll(text, &end, 10);
-        if (end != text && *end == 0 && value >= 0) capacity = value;
-        else fprintf(stderr, "martlet: MARTLET_PRIMITIVE_CACHE must be a count >= 0, found \"%s\"; using %lld\n", text,
-                     (long long)capacity);
+        if (end != text && *end == 0 && value >= 0)
+            capacity = value;
+        else
+            fprintf(stderr, "martlet: MARTLET_PRIMITIVE_CACHE must be a count >= 0, found \"%s\"; using %lld\n", text,
+                    (long long)capacity);
     }
 }
 
@@ -154,10 +156,10 @@ static dnnl_status_t make_memory(dnnl_memory_t *memory, const dnnl_memory_desc_t
 
 static dnnl_data_type_t data_type(int64_t dtype) {
     switch (dtype) {
-    case MK_F32: return dnnl_f32;
-    case MK_BF16: return dnnl_bf16;
-    case MK_F16: return dnnl_f16;
-    default: return dnnl_data_type_undef;
+        case MK_F32: return dnnl_f32;
+        case MK_BF16: return dnnl_bf16;
+        case MK_F16: return dnnl_f16;
+        default: return dnnl_data_type_undef;
     }
 }
 
@@ -169,9 +171,8 @@ static dnnl_status_t build(entry *e, int rank) {
     dnnl_data_type_t type = data_type(k->dtype), out_type = data_type(k->out_dtype);
     descriptor md[3];
     memset(md, 0, sizeof md);
-    const int64_t dims[3][3] = {{k->a_batch ? k->batch : 1, k->m, k->k},
-                                {k->b_batch ? k->batch : 1, k->k, k->n},
-                                {k->batch, k->m, k->n}};
+    const int64_t dims[3][3] = {
+        {k->a_batch ? k->batch : 1, k->m, k->k}, {k->b_batch ? k->batch : 1, k->k, k->n}, {k->batch, k->m, k->n}};
     const int64_t strides[3][3] = {{k->a_batch ? k->a_batch : k->m * k->k, k->a_row, k->a_column},
                                    {k->b_batch ? k->b_batch : k->k * k->n, k->b_row, k->b_column},
                                    {k->out_batch, k->out_row, 1}};
@@ -188,8 +189,7 @@ static dnnl_status_t build(entry *e, int rank) {
     dnnl_post_ops_t ops = NULL;
     dnnl_primitive_desc_t pd = NULL;
     if (status == dnnl_success) status = dnnl_primitive_attr_create(&attributes);
-    if (status == dnnl_success)
-        status = dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
+    if (status == dnnl_success) status = dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
     if (status == dnnl_success && k->accumulate) {
         status = dnnl_post_ops_create(&ops);
         if (status == dnnl_success) status = append_sum(ops);
@@ -199,14 +199,13 @@ static dnnl_status_t build(entry *e, int rank) {
     if (status == dnnl_success) {
         const char *name = NULL;
         // The reference implementation is a triple loop; ours is far faster.
-        if (dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, (void *)&name) == dnnl_success && name
-            && strncmp(name, "ref", 3) == 0)
+        if (dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, (void *)&name) == dnnl_success && name &&
+            strncmp(name, "ref", 3) == 0)
             status = dnnl_unimplemented;
     }
     if (status == dnnl_success) status = dnnl_primitive_create(&e->primitive, pd);
     if (status == dnnl_success)
-        e->scratch_bytes =
-            dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0));
+        e->scratch_bytes = dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0));
     if (pd) dnnl_primitive_desc_destroy(pd);
     if (ops) dnnl_post_ops_destroy(ops);
     if (attributes) dnnl_primitive_attr_destroy(attributes);
@@ -262,10 +261,14 @@ static uint64_t hash(const product_key *key) {
 }
 
 static void unlink_lru(entry *e) {
-    if (e->newer) e->newer->older = e->older;
-    else newest = e->older;
-    if (e->older) e->older->newer = e->newer;
-    else oldest = e->newer;
+    if (e->newer)
+        e->newer->older = e->older;
+    else
+        newest = e->older;
+    if (e->older)
+        e->older->newer = e->newer;
+    else
+        oldest = e->newer;
     e->newer = e->older = NULL;
 }
 
@@ -297,7 +300,8 @@ static entry *find(const product_key *key, uint64_t h) {
     return NULL;
 }
 
-// Returns the entry with one more user, made when absent; NULL when out of memory. Compilation happens outside the lock.
+// Returns the entry with one more user, made when absent; NULL when out of memory. Compilation happens outside the
+// lock.
 static entry *acquire(const product_key *key) {
     uint64_t h = hash(key);
     pthread_mutex_lock(&lock);
@@ -371,21 +375,25 @@ static void release(entry *e, context *c) {
 
 static size_t element_bytes(int64_t dtype) { return dtype == MK_F32 ? 4 : 2; }
 
-// Makes the strides of a matrix canonical, so that views that mean the same share a primitive; false when neither rows nor
-// columns are contiguous or elements overlap.
+// Makes the strides of a matrix canonical, so that views that mean the same share a primitive; false when neither rows
+// nor columns are contiguous or elements overlap.
 static bool canonical_matrix(int64_t rows, int64_t columns, int64_t *row, int64_t *column) {
     if (columns == 1 && rows == 1) {
         *row = *column = 1;
         return true;
     }
     if (columns == 1) {
-        if (*row == 1) *column = rows;
-        else *column = 1;
+        if (*row == 1)
+            *column = rows;
+        else
+            *column = 1;
         return *row >= 1;
     }
     if (rows == 1) {
-        if (*column == 1) *row = columns;
-        else *row = 1;
+        if (*column == 1)
+            *row = columns;
+        else
+            *row = 1;
         return *column >= 1;
     }
     return (*column == 1 && *row >= columns) || (*row == 1 && *column >= rows);
@@ -418,9 +426,9 @@ static dnnl_status_t execute(entry *e, void *a, void *b, void *out) {
     int64_t count = e->loops ? k->batch : 1;
     size_t in_bytes = element_bytes(k->dtype), out_bytes = element_bytes(k->out_dtype);
     for (int64_t i = 0; i < count && status == dnnl_success; i++)
-        status = run(e, c, scratch, (char *)a + (size_t)(i * k->a_batch) * in_bytes,
-                     (char *)b + (size_t)(i * k->b_batch) * in_bytes,
-                     (char *)out + (size_t)(i * k->out_batch) * out_bytes);
+        status =
+            run(e, c, scratch, (char *)a + (size_t)(i * k->a_batch) * in_bytes,
+                (char *)b + (size_t)(i * k->b_batch) * in_bytes, (char *)out + (size_t)(i * k->out_batch) * out_bytes);
     if (scratch) mk_free(scratch, e->scratch_bytes);
     release(e, c);
     return status;
@@ -430,8 +438,8 @@ int mdnn_matmul(const mk_tensor *out, const mk_tensor *a, const mk_tensor *b, bo
     pthread_once(&once, initialize);
     if (engine_status != dnnl_success) return fail(-1, status_text(engine_status));
     if (out->rank != 3 || a->rank != 3 || b->rank != 3) return fail(-2, "operands must have rank 3");
-    if (a->dtype != b->dtype || data_type(a->dtype) == dnnl_data_type_undef
-        || (out->dtype != a->dtype && out->dtype != MK_F32))
+    if (a->dtype != b->dtype || data_type(a->dtype) == dnnl_data_type_undef ||
+        (out->dtype != a->dtype && out->dtype != MK_F32))
         return fail(-3, "operands must be of one dtype, float32, bfloat16 or float16, and the output of it or float32");
 
     product_key key;
@@ -461,8 +469,8 @@ int mdnn_matmul(const mk_tensor *out, const mk_tensor *a, const mk_tensor *b, bo
                        (size_t)key.n * bytes);
         return 0;
     }
-    if (!canonical_matrix(key.m, key.k, &key.a_row, &key.a_column)
-        || !canonical_matrix(key.k, key.n, &key.b_row, &key.b_column))
+    if (!canonical_matrix(key.m, key.k, &key.a_row, &key.a_column) ||
+        !canonical_matrix(key.k, key.n, &key.b_row, &key.b_column))
         return fail(-5, "an operand has neither contiguous rows nor contiguous columns");
     if (key.batch > 1 && (key.a_batch < 0 || key.b_batch < 0 || key.out_batch <= 0))
         return fail(-5, "batch strides must not be negative");
