@@ -1,7 +1,8 @@
+public import Martlet
+
 #if canImport(Glibc)
 private import Glibc
 #endif
-public import Martlet
 
 /// How the first values of a parameter are drawn.
 ///
@@ -10,9 +11,9 @@ public import Martlet
 /// Initializer.normal(std: 0.02).apply(to: model.embedding.weight)
 /// ```
 ///
-/// Weights have the shape [out, in, ...]: the fan-in of a matrix is its second size, the fan-out its first, each times the
-/// product of the sizes after (a convolution's window). Numbers come from the generator alone, so equal seeds give equal
-/// weights; a half-precision tensor gets the rounded float32 numbers.
+/// Weights have the shape [out, in, ...]: the fan-in of a matrix is its second size, the fan-out its first, each times
+/// the product of the sizes after (a convolution's window). Numbers come from the generator alone, so equal seeds give
+/// equal weights; a half-precision tensor gets the rounded float32 numbers.
 public struct Initializer: Sendable {
     /// Which fan a variance is divided by.
     public enum Fan: Sendable { case fanIn, fanOut, average }
@@ -46,7 +47,9 @@ public struct Initializer: Sendable {
         if !dtype.isFloatingPoint { trap("Initializer", "a floating-point dtype is needed, not \(dtype)") }
         return noGrad {
             let value = draw(shape, dtype.accumulator, generator)
-            if value.shape != shape { trap("Initializer", "the shape \(shape) was asked for, \(value.shape) was drawn") }
+            if value.shape != shape {
+                trap("Initializer", "the shape \(shape) was asked for, \(value.shape) was drawn")
+            }
             return value.to(dtype)
         }
     }
@@ -79,8 +82,8 @@ extension Initializer {
         }
     }
 
-    /// The normal distribution N(mean, std²) cut at mean ± `cut` std: values outside are drawn anew, in effect. `std` is that
-    /// of the distribution before the cut.
+    /// The normal distribution N(mean, std²) cut at mean ± `cut` std: values outside are drawn anew, in effect. `std`
+    /// is that of the distribution before the cut.
     public static func truncatedNormal(mean: Double = 0, std: Double = 1, cut: Double = 2) -> Initializer {
         Initializer { shape, dtype, generator in
             // The inverse of the distribution function, at points drawn uniformly between its values at the cuts.
@@ -139,11 +142,13 @@ extension Initializer {
     /// PyTorch's choice for the weights of linear layers and convolutions: uniform in ± 1 / sqrt(fan-in).
     public static var torchLinear: Initializer { kaimingUniform(.leakyRelu(slope: 5.0.squareRoot())) }
 
-    /// A random orthogonal matrix times `gain` (Saxe et al. 2014): orthonormal rows, or columns where there are fewer. A tensor
-    /// of more dimensions is taken as the matrix [first, rest].
+    /// A random orthogonal matrix times `gain` (Saxe et al. 2014): orthonormal rows, or columns where there are fewer.
+    /// A tensor of more dimensions is taken as the matrix [first, rest].
     public static func orthogonal(gain: Double = 1) -> Initializer {
         Initializer { shape, dtype, generator in
-            if shape.count < 2 { trap("Initializer.orthogonal", "at least two dimensions are needed, the shape is \(shape)") }
+            if shape.count < 2 {
+                trap("Initializer.orthogonal", "at least two dimensions are needed, the shape is \(shape)")
+            }
             let rows = shape[0]
             let columns = shape.dropFirst().reduce(1, *)
             let (n, width) = (min(rows, columns), max(rows, columns))
@@ -165,7 +170,7 @@ extension Initializer {
                     for c in 0..<width { v[i * width + c] /= length }
                 }
             }
-            let basis = Tensor(vectors, shape: [n, width]) * gain
+            let basis = Tensor(vectors, shape: [n, width], dtype: .float64) * gain
             let matrix = rows <= columns ? basis : basis.T
             return matrix.contiguous().reshape(shape).to(dtype)
         }
@@ -173,7 +178,9 @@ extension Initializer {
 
     /// The numbers of inputs and outputs of a weight [out, in, ...].
     public static func fans(_ shape: [Int]) -> (fanIn: Int, fanOut: Int) {
-        if shape.count < 2 { trap("Initializer", "a weight of at least two dimensions has a fan, the shape is \(shape)") }
+        if shape.count < 2 {
+            trap("Initializer", "a weight of at least two dimensions has a fan, the shape is \(shape)")
+        }
         let window = shape.dropFirst(2).reduce(1, *)
         return (shape[1] * window, shape[0] * window)
     }

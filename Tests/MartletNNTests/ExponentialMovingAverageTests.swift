@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct ExponentialMovingAverageTests {
     @Test func averages() {
-        let p = Parameter(Tensor([1, 2]))
+        let p = Parameter(Tensor([1.0, 2]))
         let average = ExponentialMovingAverage([p], decay: 0.9)
         noGrad { _ = p.fillInPlace(11) }
         average.update()
@@ -22,7 +22,7 @@ import Testing
     }
 
     @Test func halfPrecisionKeepsSmallChanges() {
-        let p = Parameter(Tensor([1]).to(.bfloat16))
+        let p = Parameter(Tensor([1.0]).to(.bfloat16))
         let average = ExponentialMovingAverage([p], decay: 0.999)
         noGrad { _ = p.fillInPlace(2) }
         for _ in 0..<100 { average.update() }
@@ -35,7 +35,7 @@ import Testing
     }
 
     @Test func warmupForgetsTheStart() {
-        let p = Parameter(Tensor([0]))
+        let p = Parameter(Tensor([0.0]))
         let average = ExponentialMovingAverage([p], decay: 0.999, warmup: true)
         noGrad { _ = p.fillInPlace(1) }
         average.update()
@@ -43,10 +43,10 @@ import Testing
     }
 
     @Test func swappingDoesNotDisturbMasterCopies() {
-        let p = Parameter(Tensor([1]).to(.bfloat16))
+        let p = Parameter(Tensor([1.0]).to(.bfloat16))
         let optimizer = SGD([p], learningRate: 1e-4)
         let average = ExponentialMovingAverage([p], decay: 0.5)
-        p.grad = Tensor([1]).to(.bfloat16)
+        p.grad = Tensor([1.0]).to(.bfloat16)
         optimizer.step()
         average.withAverages {}
         optimizer.step()
@@ -65,6 +65,7 @@ import Testing
         // The averages are a state of the model.
         try model.load(a.averages.map { ($0.name, $0.average) })
         #expect(bits(model.hidden.weight) == bits(a.averages[0].average))
-        #expect(message { try b.load(Array(a.stateDictionary().dropLast())) }.contains("missing: output.weight/average"))
+        #expect(
+            message { try b.load(Array(a.stateDictionary().dropLast())) }.contains("missing: output.weight/average"))
     }
 }

@@ -7,8 +7,8 @@ import Testing
         let a = Parameter(Tensor.zeros([2]))
         let b = Parameter(Tensor.zeros([1]))
         let c = Parameter(Tensor.zeros([1]))
-        a.grad = Tensor([3, 0])
-        b.grad = Tensor([-4])
+        a.grad = Tensor([3.0, 0])
+        b.grad = Tensor([-4.0])
         return [a, b, c]
     }
 

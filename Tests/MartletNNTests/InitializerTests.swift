@@ -29,7 +29,8 @@ import Testing
     }
 
     @Test func bounds() {
-        let t = statistics(Initializer.truncatedNormal(mean: 1, std: 0.5, cut: 2)([100_000], generator: Generator(seed: 1)))
+        let t = statistics(
+            Initializer.truncatedNormal(mean: 1, std: 0.5, cut: 2)([100_000], generator: Generator(seed: 1)))
         #expect(t.low >= 0 && t.high <= 2 && t.low < 0.01 && t.high > 1.99)
         #expect(abs(t.std - 0.5 * 0.87962566) < 0.005)
         let bound = 1 / 300.0.squareRoot()

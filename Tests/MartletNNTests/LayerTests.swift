@@ -6,8 +6,9 @@ import Testing
     let generator = Generator(seed: 11)
 
     @Test func linear() {
-        let layer = Linear(weight: Parameter(Tensor([[1, 2], [3, 4], [5, 6]])), bias: Parameter(Tensor([1, 0, -1])))
-        #expect(layer(Tensor([[1, 1], [0, 2]])).doubles == [4, 7, 10, 5, 8, 11])
+        let layer = Linear(
+            weight: Parameter(Tensor([[1.0, 2], [3, 4], [5, 6]])), bias: Parameter(Tensor([1.0, 0, -1])))
+        #expect(layer(Tensor([[1.0, 1], [0, 2]])).doubles == [4, 7, 10, 5, 8, 11])
         #expect(layer(Tensor.zeros([2, 5, 2])).shape == [2, 5, 3])
         let drawn = Linear(16, 9, generator: Generator(seed: 1))
         #expect(drawn.weight.shape == [9, 16] && drawn.bias?.shape == [9])
@@ -135,7 +136,7 @@ import Testing
     @Test func aSmallNetworkLearns() {
         let generator = Generator(seed: 5)
         let model = Sequential(Linear(2, 16, generator: generator), Tanh(), Linear(16, 2, generator: generator))
-        let x = Tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
+        let x = Tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]])
         let y = Tensor([0, 1, 1, 0])
         let optimizer = AdamW(model, learningRate: 0.05)
         var first = 0.0

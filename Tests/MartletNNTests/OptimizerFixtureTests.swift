@@ -69,7 +69,9 @@ import Testing
         let optimizer = make(run, NamedParameters(parameters))
         var worst = 0.0
         for step in 0..<Self.fixture.steps {
-            for (name, p) in parameters { p.grad = Self.tensors["gradients/" + name]!.select(0, step).to(dtype).clone() }
+            for (name, p) in parameters {
+                p.grad = Self.tensors["gradients/" + name]!.select(0, step).to(dtype).clone()
+            }
             optimizer.learningRate = run.learningRates[step]
             if let clip = run.globalNormClip {
                 optimizer.step(clippingNorm: clip)

@@ -6,7 +6,8 @@ import Testing
     enum Kind: String, CaseIterable {
         case sgd, momentum, adam, adamW, adafactor, factored
 
-        func make(_ source: some ParameterSource, schedule: Schedule? = nil, groups: [ParameterGroup] = []) -> Optimizer {
+        func make(_ source: some ParameterSource, schedule: Schedule? = nil, groups: [ParameterGroup] = []) -> Optimizer
+        {
             switch self {
             case .sgd: SGD(source, learningRate: 0.1, schedule: schedule, groups: groups)
             case .momentum:
@@ -15,7 +16,9 @@ import Testing
             case .adamW: AdamW(source, learningRate: 0.01, schedule: schedule, weightDecay: 0.1, groups: groups)
             case .adafactor: Adafactor(source, learningRate: 0.05, schedule: schedule, groups: groups)
             case .factored:
-                Adafactor(source, learningRate: 0.05, schedule: schedule, factored: true, minimumSizeToFactor: 2, groups: groups)
+                Adafactor(
+                    source, learningRate: 0.05, schedule: schedule, factored: true, minimumSizeToFactor: 2,
+                    groups: groups)
             }
         }
     }
@@ -201,7 +204,9 @@ import Testing
         let wider = message { try Adam(Perceptron(hidden: 9)).load(state) }
         #expect(wider.contains("hidden.weight/m: the shape [9, 4] is expected, the state has [8, 4]"))
         #expect(message { try adam.load(Array(state.dropFirst())) }.contains("step is missing"))
-        #expect(message { try adam.load(state.filter { $0.0 != "output.weight/v" }) }.contains("output.weight/v is missing"))
+        #expect(
+            message { try adam.load(state.filter { $0.0 != "output.weight/v" }) }.contains("output.weight/v is missing")
+        )
         #expect(message { try adam.load(state + [state[0]]) }.contains("step is given twice"))
         #expect(adam.stateDictionary().map { bits($0.1) } == before)
     }
@@ -224,17 +229,18 @@ import Testing
                 state.parameter.subInPlace(gradient.sign() * (options.learningRate * options.gradientScale))
             }
         }
-        let p = Parameter(Tensor([1, 2, 3]))
+        let p = Parameter(Tensor([1.0, 2, 3]))
         let optimizer = SignDescent([("p", p)], learningRate: 0.5)
-        p.grad = Tensor([-3, 0, 9])
+        p.grad = Tensor([-3.0, 0, 9])
         optimizer.step()
         #expect(p.doubles == [1.5, 2, 2.5])
     }
 
     @Test func severalModules() {
         let source = NamedParameters(["generator": Perceptron(1), "critic": Perceptron(2)])
-        #expect(source.sourceParameters.map(\.name).prefix(4) == [
-            "generator.hidden.weight", "generator.hidden.bias", "generator.output.weight", "critic.hidden.weight",
-        ])
+        #expect(
+            source.sourceParameters.map(\.name).prefix(4) == [
+                "generator.hidden.weight", "generator.hidden.bias", "generator.output.weight", "critic.hidden.weight",
+            ])
     }
 }

@@ -18,7 +18,7 @@ import Testing
     @Test func roundTripThroughAFile() throws {
         let a = Zoo()
         let b = Zoo()
-        a.runningMean = Tensor([1, 2, 3, 4])
+        a.runningMean = Tensor([1.0, 2, 3, 4])
         a.mask = Tensor.ones([2])
         try withTemporaryFile { path in
             try a.save(to: path)
@@ -105,7 +105,8 @@ import Testing
     }
 
     @Test func fileErrorsNameTheFile() throws {
-        #expect(message { try Perceptron().load(from: "no/such/file.safetensors") }.contains("no/such/file.safetensors"))
+        #expect(
+            message { try Perceptron().load(from: "no/such/file.safetensors") }.contains("no/such/file.safetensors"))
         try withTemporaryFile { path in
             try Perceptron().save(to: path)
             #expect(message { try Perceptron(hidden: 9).load(from: path) }.hasPrefix(path))

@@ -1,5 +1,5 @@
-// The optimizers' kernels: one pass over memory a parameter. Parameters may have any layout; gradients and state that the
-// optimizer made itself are contiguous.
+// The optimizers' kernels: one pass over memory a parameter. Parameters may have any layout; gradients and state that
+// the optimizer made itself are contiguous.
 internal import CMartletKernels
 
 /// Update rules of the optimizers, on tensors whose shapes and types the optimizer has checked.
@@ -128,7 +128,8 @@ package enum OptimizerKernels {
         _ options: AdafactorOptions
     ) {
         let matrix = Dims([vRow.count, vColumn.count])
-        update(parameter, master, gradient, m.map { [$0, vRow, vColumn] } ?? [vRow, vColumn], as: matrix) { p, master, g in
+        update(parameter, master, gradient, m.map { [$0, vRow, vColumn] } ?? [vRow, vColumn], as: matrix) {
+            p, master, g in
             var row = vRow.descriptor()
             var column = vColumn.descriptor()
             let native = mk_adafactor_options(options)

@@ -1,7 +1,7 @@
 public import Martlet
 
-/// Zeroes elements with probability `p` and scales the others by 1 / (1 - p), in training mode; does nothing in evaluation
-/// mode.
+/// Zeroes elements with probability `p` and scales the others by 1 / (1 - p), in training mode; does nothing in
+/// evaluation mode.
 public final class Dropout: Module {
     public let p: Double
     private let generator: Generator

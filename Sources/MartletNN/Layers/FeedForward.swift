@@ -41,8 +41,8 @@ public final class FeedForward: Module {
     public override var extraDescription: String { "\(activation)" }
 }
 
-/// The gated network of a transformer (Shazeer 2020): down(activation(gate(x)) · up(x)); SwiGLU with the activation `silu`.
-/// Input and output [..., dimension].
+/// The gated network of a transformer (Shazeer 2020): down(activation(gate(x)) · up(x)); SwiGLU with the activation
+/// `silu`. Input and output [..., dimension].
 public final class GatedFeedForward: Module {
     public let gate: Linear
     public let up: Linear

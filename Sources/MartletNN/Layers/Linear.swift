@@ -22,7 +22,8 @@ public final class Linear: Module {
         let bound = 1 / Double(max(1, inFeatures)).squareRoot()
         self.bias =
             bias
-            ? Parameter(Initializer.uniform(low: -bound, high: bound)([outFeatures], dtype: dtype, generator: generator))
+            ? Parameter(
+                Initializer.uniform(low: -bound, high: bound)([outFeatures], dtype: dtype, generator: generator))
             : nil
     }
 

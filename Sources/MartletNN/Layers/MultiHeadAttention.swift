@@ -77,7 +77,9 @@ public final class MultiHeadAttention: Module {
     ) {
         let kvHeads = kvHeads ?? heads
         if heads < 1 || kvHeads < 1 || heads % kvHeads != 0 {
-            trap("MultiHeadAttention", "the number of heads must be a multiple of that of key heads: \(heads) and \(kvHeads)")
+            trap(
+                "MultiHeadAttention",
+                "the number of heads must be a multiple of that of key heads: \(heads) and \(kvHeads)")
         }
         if headDimension == nil && dimension % heads != 0 {
             trap("MultiHeadAttention", "\(heads) heads do not divide the dimension \(dimension): give headDimension")
@@ -121,10 +123,14 @@ public final class MultiHeadAttention: Module {
     }
 
     private func attended(_ x: Tensor, context: Tensor?, bias: Tensor?, keyStart: Tensor?) -> Tensor {
-        if x.rank != 3 { trap("MultiHeadAttention", "an input [batch, time, dimension] is needed, its shape is \(x.shape)") }
+        if x.rank != 3 {
+            trap("MultiHeadAttention", "an input [batch, time, dimension] is needed, its shape is \(x.shape)")
+        }
         let source = context ?? x
         if source.rank != 3 || source.size(0) != x.size(0) {
-            trap("MultiHeadAttention", "a context [\(x.size(0)), time, dimension] is needed, its shape is \(source.shape)")
+            trap(
+                "MultiHeadAttention",
+                "a context [\(x.size(0)), time, dimension] is needed, its shape is \(source.shape)")
         }
         var q = query(x).unflatten(-1, [heads, headDimension])
         var k = key(source).unflatten(-1, [kvHeads, headDimension])

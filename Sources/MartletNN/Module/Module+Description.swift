@@ -1,7 +1,8 @@
 internal import Martlet
 
 extension Module {
-    /// The tree of modules as PyTorch prints it, and the number of parameters. Equal neighbours in an array are printed once.
+    /// The tree of modules as PyTorch prints it, and the number of parameters. Equal neighbours in an array are printed
+    /// once.
     ///
     /// ```
     /// Perceptron(
@@ -27,7 +28,8 @@ extension Module {
             // A layer that describes itself says its sizes; parameters of other modules are shown.
             for (name, p) in members.parameters { lines.append("(\(name)): Parameter(\(p.shape), \(p.dtype))") }
         }
-        lines += Module.lines(of: members.children.map { ($0.name.split(separator: ".").map(String.init), $0.module.tree()) })
+        lines += Module.lines(
+            of: members.children.map { ($0.name.split(separator: ".").map(String.init), $0.module.tree()) })
         if lines.isEmpty { return "\(typeName)(\(extra))" }
         return "\(typeName)(\(extra)\n" + lines.map { Module.indented($0) + "\n" }.joined() + ")"
     }
@@ -49,7 +51,8 @@ extension Module {
                     while end < children.count, children[end] == ([String(first + end - i)], text) { end += 1 }
                 }
                 let isRun = end - i > 1
-                lines.append(isRun ? "(\(path[0])-\(children[end - 1].path[0])): \(end - i) x \(text)" : "(\(path[0])): \(text)")
+                lines.append(
+                    isRun ? "(\(path[0])-\(children[end - 1].path[0])): \(end - i) x \(text)" : "(\(path[0])): \(text)")
             }
             i = end
         }

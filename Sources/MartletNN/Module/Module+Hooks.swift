@@ -80,7 +80,8 @@ extension Module {
         return handle { $0.forwardPre.removeAll { $0.id == id } }
     }
 
-    /// Calls `hook(module, input, output)` after every ``forward(_:)``; what it returns, unless nil, is the output used.
+    /// Calls `hook(module, input, output)` after every ``forward(_:)``; what it returns, unless nil, is the output
+    /// used.
     @discardableResult
     public final func registerForwardHook(
         _ hook: @escaping (Module, _ input: Tensor, _ output: Tensor) -> Tensor?
@@ -90,8 +91,8 @@ extension Module {
         return handle { $0.forward.removeAll { $0.id == id } }
     }
 
-    /// Calls `hook(module, gradient)` in the backward pass with the gradient of this module's output, before the module's own
-    /// derivative runs; what it returns, unless nil, is the gradient used.
+    /// Calls `hook(module, gradient)` in the backward pass with the gradient of this module's output, before the
+    /// module's own derivative runs; what it returns, unless nil, is the gradient used.
     @discardableResult
     public final func registerBackwardPreHook(
         _ hook: @escaping (Module, _ outputGradient: Tensor) -> Tensor?
@@ -101,9 +102,9 @@ extension Module {
         return handle { $0.backwardPre.removeAll { $0.id == id } }
     }
 
-    /// Calls `hook(module, inputGradient, outputGradient)` in the backward pass once the gradient of this module's input is
-    /// known; what it returns, unless nil, takes that gradient's place. `inputGradient` is nil, and the result is ignored,
-    /// when the input requires no gradient.
+    /// Calls `hook(module, inputGradient, outputGradient)` in the backward pass once the gradient of this module's
+    /// input is known; what it returns, unless nil, takes that gradient's place. `inputGradient` is nil, and the result
+    /// is ignored, when the input requires no gradient.
     @discardableResult
     public final func registerBackwardHook(
         _ hook: @escaping (Module, _ inputGradient: Tensor?, _ outputGradient: Tensor) -> Tensor?

@@ -1,6 +1,6 @@
-// Finding parameters, buffers and sub-modules by reflection. Reflecting a module takes a few microseconds and is done anew
-// whenever the tree is asked for, so that replaced properties are never missed; running a model needs names only, which are
-// given once.
+// Finding parameters, buffers and sub-modules by reflection. Reflecting a module takes a few microseconds and is done
+// anew whenever the tree is asked for, so that replaced properties are never missed; running a model needs names only,
+// which are given once.
 public import Martlet
 
 /// What a module's own properties hold, in the order of declaration, those of superclasses first.
@@ -74,7 +74,9 @@ struct ModuleMembers {
             }
         case .set:
             for child in mirror.children where child.value is Tensor || child.value is Module {
-                trap("Module", "the Set `\(name)` of \(owner.typeName) holds modules or tensors: a set has no order, use an array")
+                trap(
+                    "Module",
+                    "the Set `\(name)` of \(owner.typeName) holds modules or tensors: a set has no order, use an array")
             }
         default: break
         }
@@ -82,7 +84,9 @@ struct ModuleMembers {
 
     private static func join(_ name: String, _ key: String, _ owner: Module) -> String {
         if key.isEmpty || key.contains(".") {
-            trap("Module", "`\(key)` in `\(name)` of \(owner.typeName) cannot be part of a name: it is empty or has a dot")
+            trap(
+                "Module",
+                "`\(key)` in `\(name)` of \(owner.typeName) cannot be part of a name: it is empty or has a dot")
         }
         return name.isEmpty ? key : name + "." + key
     }
@@ -141,8 +145,8 @@ extension Module {
         return result
     }
 
-    /// Every parameter of this module and those below it with its dotted name. A parameter shared by several modules appears
-    /// once, under the first of its names.
+    /// Every parameter of this module and those below it with its dotted name. A parameter shared by several modules
+    /// appears once, under the first of its names.
     public final func namedParameters() -> [(name: String, parameter: Parameter)] {
         var seen = Set<ObjectIdentifier>()
         return allParameters().filter { seen.insert(ObjectIdentifier($0.parameter)).inserted }
@@ -206,10 +210,11 @@ extension Module {
         return result
     }
 
-    /// Visits the tree, parents before children, and gives every module and parameter its name. A module that is reached a
-    /// second time is visited again only under `visitingSharedModules`, and never inside itself.
+    /// Visits the tree, parents before children, and gives every module and parameter its name. A module that is
+    /// reached a second time is visited again only under `visitingSharedModules`, and never inside itself.
     private func walk(
-        visitingSharedModules: Bool = false, _ visit: (_ path: String, _ module: Module, _ members: ModuleMembers) -> Void
+        visitingSharedModules: Bool = false,
+        _ visit: (_ path: String, _ module: Module, _ members: ModuleMembers) -> Void
     ) {
         var seen: Set<ObjectIdentifier> = []
         var above: Set<ObjectIdentifier> = []
@@ -240,8 +245,8 @@ extension Module {
 }
 
 extension Parameter {
-    /// Takes `path` as the name, unless the parameter is already known by a longer path that ends so: a part of a model that
-    /// is looked at alone does not shorten the names of its parameters.
+    /// Takes `path` as the name, unless the parameter is already known by a longer path that ends so: a part of a model
+    /// that is looked at alone does not shorten the names of its parameters.
     fileprivate func rename(_ path: String) {
         if let name, name == path || name.hasSuffix("." + path) { return }
         name = path

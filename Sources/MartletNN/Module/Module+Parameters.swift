@@ -40,7 +40,9 @@ extension Module {
     /// Converts all floating-point parameters and buffers to `dtype`. The parameters stay the same objects.
     @discardableResult
     public final func to(_ dtype: DType) -> Self {
-        if !dtype.isFloatingPoint { trap("\(typeName).to", "modules compute with floating-point numbers, not \(dtype)") }
+        if !dtype.isFloatingPoint {
+            trap("\(typeName).to", "modules compute with floating-point numbers, not \(dtype)")
+        }
         let tensors = parameters.map { $0 as Tensor } + namedBuffers().map(\.buffer)
         for tensor in tensors where tensor.dtype.isFloatingPoint && tensor.dtype != dtype {
             tensor.setData(noGrad { tensor.detach().to(dtype) })

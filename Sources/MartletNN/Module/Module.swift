@@ -2,15 +2,15 @@ public import Martlet
 
 /// A part of a model: parameters, buffers, sub-modules and the computation that uses them.
 ///
-/// A subclass stores what it is made of in ordinary properties and overrides ``forward(_:)``. What the properties hold is
-/// found by reflection:
+/// A subclass stores what it is made of in ordinary properties and overrides ``forward(_:)``. What the properties hold
+/// is found by reflection:
 /// - a `Parameter` is learned;
 /// - a `Tensor` that is no parameter is a buffer: state that is saved and converted with the module, but not learned;
 /// - a `Module` is a sub-module;
 /// - optionals, arrays, dictionaries, tuples, structs and enum payloads are looked into. Other classes are not.
 ///
-/// Names are the properties' names, joined by dots: `layers.3.norm.weight`. Nothing has to be registered, and a property
-/// may be replaced at any time.
+/// Names are the properties' names, joined by dots: `layers.3.norm.weight`. Nothing has to be registered, and a
+/// property may be replaced at any time.
 ///
 /// ```swift
 /// final class Perceptron: Module {
@@ -23,7 +23,8 @@ public import Martlet
 /// let logits = model(images)
 /// ```
 open class Module: CustomStringConvertible {
-    /// Whether the module is being trained: layers such as ``Dropout`` act only then. Set by ``train(_:)`` and ``eval()``.
+    /// Whether the module is being trained: layers such as ``Dropout`` act only then. Set by ``train(_:)`` and
+    /// ``eval()``.
     public internal(set) final var isTraining = true
 
     /// This module's name in its parent; empty for the outermost one.
@@ -33,12 +34,13 @@ open class Module: CustomStringConvertible {
 
     public init() {}
 
-    /// Computes the output for `x`. Call the module itself, `module(x)`, which also runs hooks and keeps the path for error
-    /// messages.
+    /// Computes the output for `x`. Call the module itself, `module(x)`, which also runs hooks and keeps the path for
+    /// error messages.
     open func forward(_ x: Tensor) -> Tensor {
         trap(
             "\(typeName)",
-            "\(typeName) does not override forward(_:): it takes other arguments than one tensor, see its own functions")
+            "\(typeName) does not override forward(_:): it takes other arguments than one tensor, see its own functions"
+        )
     }
 
     /// Runs ``forward(_:)`` with the hooks around it.
@@ -59,19 +61,22 @@ open class Module: CustomStringConvertible {
     /// }
     /// ```
     ///
-    /// Hooks belong to computations from one tensor to one tensor; a module that is called otherwise traps when it has any.
+    /// Hooks belong to computations from one tensor to one tensor; a module that is called otherwise traps when it has
+    /// any.
     public final func run<R>(_ body: () throws -> R) rethrows -> R {
         if !hasNames { nameTree() }
         if hooks?.isEmpty == false {
-            trap("\(typeName)", "this call of the module does not go from one tensor to one tensor: its hooks cannot run")
+            trap(
+                "\(typeName)", "this call of the module does not go from one tensor to one tensor: its hooks cannot run"
+            )
         }
         ModulePath.push(localName)
         defer { ModulePath.pop() }
         return try body()
     }
 
-    /// Runs `body` as this module's computation on `x`, with the hooks around it: for a `callAsFunction` with more arguments
-    /// beside a main tensor.
+    /// Runs `body` as this module's computation on `x`, with the hooks around it: for a `callAsFunction` with more
+    /// arguments beside a main tensor.
     public final func run(_ x: Tensor, _ body: (Tensor) throws -> Tensor) rethrows -> Tensor {
         if !hasNames { nameTree() }
         ModulePath.push(localName)
@@ -85,11 +90,12 @@ open class Module: CustomStringConvertible {
     /// What `description` prints in the parentheses after the type's name: `in: 784, out: 128`.
     open var extraDescription: String { "" }
 
-    /// Names of this module's own buffers (not of sub-modules') that ``stateDictionary()`` leaves out: tables and masks that
-    /// the initialiser makes anew.
+    /// Names of this module's own buffers (not of sub-modules') that ``stateDictionary()`` leaves out: tables and masks
+    /// that the initialiser makes anew.
     open var nonPersistentBuffers: Set<String> { [] }
 
-    /// A stored collection whose own name is left out of the names of what it holds: `0.weight`, not `modules.0.weight`.
+    /// A stored collection whose own name is left out of the names of what it holds: `0.weight`, not
+    /// `modules.0.weight`.
     var transparentProperty: String? { nil }
 
     // MARK: modes

@@ -37,7 +37,8 @@ struct StateLoader {
     let owner: String
     let targets: [Target]
 
-    /// - Throws: ``Martlet/MartletError`` of the kind `mismatch` with everything that does not fit; nothing was written then.
+    /// - Throws: ``Martlet/MartletError`` of the kind `mismatch` with everything that does not fit; nothing was written
+    ///   then.
     func load(_ state: [(String, Tensor)], strict: Bool) throws -> LoadReport {
         var given: [String: Tensor] = [:]
         var problems: [String] = []
@@ -93,8 +94,8 @@ struct StateLoader {
 }
 
 extension Module {
-    /// All parameters and persistent buffers with their dotted names, in the order of the modules. The tensors share the
-    /// module's memory. What is shared by several modules appears once, under its first name.
+    /// All parameters and persistent buffers with their dotted names, in the order of the modules. The tensors share
+    /// the module's memory. What is shared by several modules appears once, under its first name.
     public final func stateDictionary() -> [(String, Tensor)] {
         stateTargets().map { ($0.names[0], $0.tensor.detach()) }
     }
@@ -102,7 +103,8 @@ extension Module {
     /// Copies a state into the parameters and buffers, which keep their dtypes.
     ///
     /// - Parameters:
-    ///   - state: names and tensors as ``stateDictionary()`` gives them. A tied parameter may appear under any of its names.
+    ///   - state: names and tensors as ``stateDictionary()`` gives them. A tied parameter may appear under any of its
+    ///     names.
     ///   - strict: whether a missing or unexpected name is an error.
     /// - Returns: the names that were missing or unexpected; none of either when `strict`.
     /// - Throws: ``Martlet/MartletError`` that lists everything that does not fit; nothing is loaded then. Shapes must

@@ -1,7 +1,8 @@
+public import Martlet
+
 #if canImport(Glibc)
 private import Glibc
 #endif
-public import Martlet
 
 /// Adafactor (Shazeer & Stern 2018) with T5X's order of operations; the defaults are PaLM's.
 ///
@@ -30,8 +31,8 @@ public final class Adafactor: Optimizer {
     public let isFactored: Bool
     /// Parameters with fewer rows or columns are not factored.
     public let minimumSizeToFactor: Int
-    /// The share that decay takes off a parameter is weightDecay · lr^weightDecayExponent: with 2, PaLM's, it falls with the
-    /// learning rate; with 0 it is always the same. A group's `weightDecay` stands for the factor.
+    /// The share that decay takes off a parameter is weightDecay · lr^weightDecayExponent: with 2, PaLM's, it falls
+    /// with the learning rate; with 0 it is always the same. A group's `weightDecay` stands for the factor.
     public let weightDecayExponent: Double
 
     public init(

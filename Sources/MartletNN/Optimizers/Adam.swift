@@ -56,8 +56,8 @@ public final class Adam: AdamBase {
     }
 }
 
-/// Adam with weight decay apart from the gradient (Loshchilov & Hutter 2019), as PyTorch's: p *= 1 - lr · weightDecay comes
-/// before Adam's update.
+/// Adam with weight decay apart from the gradient (Loshchilov & Hutter 2019), as PyTorch's: p *= 1 - lr · weightDecay
+/// comes before Adam's update.
 public final class AdamW: AdamBase {
     public init(
         _ parameters: some ParameterSource, learningRate: Double = 1e-3, schedule: Schedule? = nil, beta1: Double = 0.9,

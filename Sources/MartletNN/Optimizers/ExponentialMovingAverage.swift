@@ -1,7 +1,7 @@
 public import Martlet
 
-/// Running averages of parameters: average = decay · average + (1 - decay) · parameter after every step. They are kept in
-/// float32 (float64 for float64 parameters), and often score better than the parameters themselves.
+/// Running averages of parameters: average = decay · average + (1 - decay) · parameter after every step. They are kept
+/// in float32 (float64 for float64 parameters), and often score better than the parameters themselves.
 ///
 /// ```swift
 /// let average = ExponentialMovingAverage(model, decay: 0.999)
@@ -13,8 +13,8 @@ public import Martlet
 /// ```
 public final class ExponentialMovingAverage {
     public let decay: Double
-    /// Whether the decay rises from small values, as min(decay, (1 + n) / (10 + n)) at update n, so that the first parameters
-    /// are soon forgotten.
+    /// Whether the decay rises from small values, as min(decay, (1 + n) / (10 + n)) at update n, so that the first
+    /// parameters are soon forgotten.
     public let hasWarmup: Bool
     /// Updates done.
     public private(set) var updateCount = 0
@@ -42,7 +42,9 @@ public final class ExponentialMovingAverage {
 
     /// Takes the parameters' present values into the averages.
     public func update() {
-        if isSwappedIn { trap("ExponentialMovingAverage", "the parameters hold the averages: call swapOut() before update()") }
+        if isSwappedIn {
+            trap("ExponentialMovingAverage", "the parameters hold the averages: call swapOut() before update()")
+        }
         updateCount += 1
         let n = Double(updateCount)
         let decay = hasWarmup ? min(self.decay, (1 + n) / (10 + n)) : self.decay
@@ -55,7 +57,8 @@ public final class ExponentialMovingAverage {
         }
     }
 
-    /// Puts the averages, in the parameters' dtypes, in the place of the parameters, which are kept until ``swapOut()``.
+    /// Puts the averages, in the parameters' dtypes, in the place of the parameters, which are kept until
+    /// ``swapOut()``.
     public func swapIn() {
         if isSwappedIn { trap("ExponentialMovingAverage", "the averages are swapped in already") }
         isSwappedIn = true

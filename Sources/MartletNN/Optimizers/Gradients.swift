@@ -1,8 +1,8 @@
 // What is done to gradients between the backward pass and the optimizer's step.
 public import Martlet
 
-/// The norm of all gradients together, as one vector; computed in float64 in a fixed order. Parameters without a gradient
-/// count as zero.
+/// The norm of all gradients together, as one vector; computed in float64 in a fixed order. Parameters without a
+/// gradient count as zero.
 public func gradientNorm(_ parameters: [Parameter]) -> Double {
     var sum = 0.0
     for p in parameters { if let g = p.grad { sum += OptimizerKernels.sumOfSquares(g) } }
@@ -12,8 +12,8 @@ public func gradientNorm(_ parameters: [Parameter]) -> Double {
 /// The factor that brings a norm down to `maxNorm`: maxNorm / norm where the norm is greater, else 1. To be given to
 /// ``Optimizer/step(gradientScale:)``, which applies it without another pass over the gradients.
 ///
-/// There is no division by norm + 1e-6 as in PyTorch: T5X and optax have none. A norm that is not finite gives NaN, so that
-/// it is not taken for a gradient of zero.
+/// There is no division by norm + 1e-6 as in PyTorch: T5X and optax have none. A norm that is not finite gives NaN, so
+/// that it is not taken for a gradient of zero.
 public func clippingScale(_ norm: Double, maxNorm: Double) -> Double {
     if !(maxNorm > 0) { trap("clippingScale", "the largest norm must be above 0, not \(maxNorm)") }
     if !norm.isFinite { return .nan }
@@ -43,12 +43,12 @@ public func clipGradValue(_ parameters: [Parameter], limit: Double) {
 /// optimizer.step()
 /// ```
 ///
-/// Each micro-batch's graph is freed before the next begins. Gradients of half-precision parameters are summed in float32.
-/// What is in ``Martlet/Tensor/grad`` already stays part of the sum.
+/// Each micro-batch's graph is freed before the next begins. Gradients of half-precision parameters are summed in
+/// float32. What is in ``Martlet/Tensor/grad`` already stays part of the sum.
 ///
 /// - Parameters:
-///   - weights: shares of the micro-batches in the loss, e.g. their token counts over the total; 1 / `microBatches` each
-///     unless given.
+///   - weights: shares of the micro-batches in the loss, e.g. their token counts over the total; 1 / `microBatches`
+///     each unless given.
 ///   - loss: the scalar mean loss of micro-batch i.
 /// - Returns: the loss of the whole batch.
 @discardableResult

@@ -1,8 +1,8 @@
 public import Martlet
 
 extension Optimizer {
-    /// Everything that the next step depends on beside the parameters and the options: the number of steps, the learning
-    /// rate, and for each parameter that was updated its number of updates, master copy and tensors, named
+    /// Everything that the next step depends on beside the parameters and the options: the number of steps, the
+    /// learning rate, and for each parameter that was updated its number of updates, master copy and tensors, named
     /// `layers.0.weight/m`. A state loaded again goes on bit for bit.
     public final func stateDictionary() -> [(String, Tensor)] {
         var state: [(String, Tensor)] = [
@@ -18,8 +18,8 @@ extension Optimizer {
 
     /// Takes over a state that ``stateDictionary()`` gave, for the same parameters; its tensors are copied.
     ///
-    /// - Throws: ``Martlet/MartletError`` that lists everything that does not fit: names of other parameters or of another
-    ///   optimizer, other shapes, missing parts. The optimizer is unchanged then.
+    /// - Throws: ``Martlet/MartletError`` that lists everything that does not fit: names of other parameters or of
+    ///   another optimizer, other shapes, missing parts. The optimizer is unchanged then.
     public final func load(_ state: [(String, Tensor)]) throws {
         var given: [String: Tensor] = [:]
         var problems: [String] = []
@@ -76,7 +76,8 @@ extension Optimizer {
         if !left.isEmpty { problems.append("unexpected: " + left.joined(separator: ", ")) }
         guard problems.isEmpty, let newStep, let newRate else {
             throw MartletError(
-                .mismatch, "this state does not fit the optimizer \(type(of: self)): " + problems.joined(separator: "; "))
+                .mismatch,
+                "this state does not fit the optimizer \(type(of: self)): " + problems.joined(separator: "; "))
         }
         stepCount = newStep
         learningRate = newRate

@@ -73,7 +73,9 @@ open class Optimizer: CustomStringConvertible {
         for (name, p) in parameters {
             if !seen.insert(ObjectIdentifier(p)).inserted { trap("Optimizer", "the parameter \(name) is given twice") }
             if !names.insert(name).inserted { trap("Optimizer", "two parameters are called \(name)") }
-            if !p.dtype.isFloatingPoint { trap("Optimizer", "the parameter \(name) is \(p.dtype), which cannot be learned") }
+            if !p.dtype.isFloatingPoint {
+                trap("Optimizer", "the parameter \(name) is \(p.dtype), which cannot be learned")
+            }
             entries.append(ParameterState(name, p, group: groups.firstIndex { $0.contains(name, p) }))
         }
     }
@@ -89,8 +91,8 @@ open class Optimizer: CustomStringConvertible {
 
     /// Updates every parameter that has a gradient.
     ///
-    /// - Parameter gradientScale: what gradients are multiplied with first, in the same pass over memory: for clipping, for
-    ///   means over micro-batches, and for taking back a scaled loss.
+    /// - Parameter gradientScale: what gradients are multiplied with first, in the same pass over memory: for clipping,
+    ///   for means over micro-batches, and for taking back a scaled loss.
     public final func step(gradientScale: Double = 1) {
         stepCount += 1
         if let schedule { learningRate = schedule.value(at: stepCount) }
@@ -129,7 +131,8 @@ open class Optimizer: CustomStringConvertible {
 
     // MARK: for subclasses
 
-    /// The tensors kept for a parameter and their shapes. They start as zeros, in float32 (float64 for float64 parameters).
+    /// The tensors kept for a parameter and their shapes. They start as zeros, in float32 (float64 for float64
+    /// parameters).
     open func slots(for parameter: Parameter) -> [(name: String, shape: [Int])] { [] }
 
     /// Updates one parameter, and its master copy if it has one. Called under `noGrad`.
@@ -201,7 +204,11 @@ public final class ParameterState {
             slots = slots.map { ($0.name, $0.tensor.to(type)) }
         }
         for (slot, want) in zip(slots, wanted) where slot.tensor.shape != want.shape {
-            trap("Optimizer", "the \(slot.name) of \(name) has the shape \(slot.tensor.shape), not \(want.shape): was the parameter replaced?")
+            trap(
+                "Optimizer",
+                "the \(slot.name) of \(name) has the shape \(slot.tensor.shape), not \(want.shape): was the parameter "
+                    + "replaced?"
+            )
         }
         guard parameter.dtype.isHalf else {
             master = nil
@@ -212,8 +219,8 @@ public final class ParameterState {
             return
         }
         if writtenStorage !== parameter.storage || writtenVersion != parameter.version {
-            // Where the parameter still is the rounded master (it was saved and loaded, swapped out and in), the master's
-            // further digits are kept.
+            // Where the parameter still is the rounded master (it was saved and loaded, swapped out and in), the
+            // master's further digits are kept.
             let current = parameter.detach()
             let same = old.to(parameter.dtype) .== current
             master = Tensor.select(same, old, current.to(.float32))

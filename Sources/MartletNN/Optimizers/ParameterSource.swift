@@ -1,7 +1,7 @@
 public import Martlet
 
-/// Where an optimizer's parameters come from: a module, or `[Parameter]`. For parameters of several modules, or names of one's
-/// own, there is ``NamedParameters``.
+/// Where an optimizer's parameters come from: a module, or `[Parameter]`. For parameters of several modules, or names
+/// of one's own, there is ``NamedParameters``.
 public protocol ParameterSource {
     /// The parameters, each once, with names that the saved state is told apart by.
     var sourceParameters: [(name: String, parameter: Parameter)] { get }

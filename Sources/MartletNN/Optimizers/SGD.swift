@@ -9,12 +9,15 @@ public final class SGD: Optimizer {
     public let nesterov: Bool
 
     public init(
-        _ parameters: some ParameterSource, learningRate: Double = 1e-3, schedule: Schedule? = nil, momentum: Double = 0,
+        _ parameters: some ParameterSource, learningRate: Double = 1e-3, schedule: Schedule? = nil,
+        momentum: Double = 0,
         dampening: Double = 0, nesterov: Bool = false, weightDecay: Double = 0, groups: [ParameterGroup] = []
     ) {
         if !(momentum >= 0) { trap("SGD", "the momentum must not be negative: \(momentum)") }
         if nesterov && (momentum <= 0 || dampening != 0) {
-            trap("SGD", "Nesterov's momentum needs a momentum above 0 and no dampening, not \(momentum) and \(dampening)")
+            trap(
+                "SGD", "Nesterov's momentum needs a momentum above 0 and no dampening, not \(momentum) and \(dampening)"
+            )
         }
         self.momentum = momentum
         self.dampening = dampening

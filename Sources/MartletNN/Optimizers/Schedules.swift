@@ -1,10 +1,11 @@
+internal import Martlet
+
 #if canImport(Glibc)
 private import Glibc
 #endif
-internal import Martlet
 
-/// A value that depends on the number of the update alone, such as a learning rate: a run that is resumed needs nothing but
-/// its step to go on.
+/// A value that depends on the number of the update alone, such as a learning rate: a run that is resumed needs nothing
+/// but its step to go on.
 ///
 /// ```swift
 /// let schedule = Schedule.cosine(peak: 3e-4, warmupSteps: 100, totalSteps: 10_000)
