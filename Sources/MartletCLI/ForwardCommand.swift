@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Martlet
 import MartletModels
+import MartletNN
 import MartletTraining
 
 struct ForwardCommand: ParsableCommand {

@@ -45,8 +45,7 @@ enum CommandFailure {
     }
 
     static func text(_ error: any Error) -> String {
-        if let described = error as? any CustomStringConvertible & Error { return described.description }
-        return "\(error)"
+        "\(error)"
     }
 }
 

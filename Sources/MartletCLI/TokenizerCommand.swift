@@ -1,7 +1,7 @@
-import ArgumentParser
+public import ArgumentParser
 import Foundation
 import Martlet
-import MartletData
+public import MartletData
 
 struct TokenizerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
