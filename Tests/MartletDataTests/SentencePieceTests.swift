@@ -152,6 +152,17 @@ func trainingTexts(count: Int, seed: UInt64 = 1) -> [String] {
         } catch {
             #expect("\(error)".contains("Vocabulary size") && "\(error)".contains("20000"), "\(error)")
         }
+        #expect(
+            throws: TokenizerError.training(
+                reason: "a vocabulary of 264 is too small for the characters of the text: it must be at least 269, or "
+                    + "characterCoverage lower")
+        ) {
+            try SentencePieceTokenizer.train(
+                texts: [String(repeating: "1234567890\n", count: 50)], options: .init(vocabularySize: 264))
+        }
+        #expect(throws: TokenizerError.self) {
+            try SentencePieceTokenizer.train(texts: ["\u{2585} only\n"], options: options)
+        }
         func refused(_ change: (inout SentencePieceTrainingOptions) -> Void) {
             var changed = options
             change(&changed)

@@ -214,16 +214,22 @@ extension SentencePieceTokenizer {
 
     /// The library's message without the place in its source, and with what may help.
     private static func readable(_ message: String) -> String {
-        var reason = message
-        let utf8 = Array(message.utf8)
-        if let bracket = utf8.lastIndex(of: UInt8(ascii: "]")), bracket + 1 < utf8.count {
-            reason = String(decoding: utf8[(bracket + 1)...], as: UTF8.self)
-            while reason.hasPrefix(" ") { reason.removeFirst() }
+        if message.contains("sentences_.empty()") {
+            return "the text has nothing to learn from: every line has U+2585, which SentencePiece reserves"
         }
-        if reason.contains("smaller than required_chars") || message.contains("required_chars") {
-            reason += " (a larger vocabularySize or a lower characterCoverage may help)"
+        let bytes = Array(message.utf8)
+        let start = bytes.lastIndex(of: UInt8(ascii: "]")).map { $0 + 1 } ?? 0
+        let reason = String(decoding: bytes[start...].drop { $0 == UInt8(ascii: " ") }, as: UTF8.self)
+        if reason.isEmpty { return message }
+        if reason.hasPrefix("Vocabulary size is smaller than required_chars") {
+            let sizes = reason.utf8.split { $0 < 0x30 || $0 > 0x39 }.prefix(2).map { String(Substring($0)) }
+            if sizes.count == 2 {
+                return "a vocabulary of \(sizes[0]) is too small for the characters of the text: it must be at least "
+                    + "\(sizes[1]), or characterCoverage lower"
+            }
         }
-        return reason.isEmpty ? message : reason
+        if reason.hasPrefix("Vocabulary size too high") { return reason + " More text allows more." }
+        return reason
     }
 }
 
