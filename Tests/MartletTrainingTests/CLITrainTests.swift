@@ -1,0 +1,89 @@
+import Foundation
+import MartletTraining
+import Testing
+
+/// Runs of the built program: the same recipe, the same losses.
+@Suite struct CLITrainTests {
+    private func losses(_ path: String) throws -> [Double] {
+        try MetricsFile.read(path).map { try #require($0["loss"]?.double) }
+    }
+
+    @Test func twoRunsAreBitIdentical() throws {
+        try TinyRun.withFolder { folder in
+            try MartletProgram.succeed(TinyRun.train(), in: folder)
+            try MartletProgram.succeed(TinyRun.train("output=again", "name=again"), in: folder)
+            #expect(try contents(folder + "/run/metrics.jsonl") == contents(folder + "/again/metrics.jsonl"))
+            let weights = "/checkpoints/step-00000030/model.safetensors"
+            #expect(try contents(folder + "/run" + weights) == contents(folder + "/again" + weights))
+            let records = try MetricsFile.read(folder + "/run/metrics.jsonl")
+            #expect(records.map(\.step) == Array(1...30))
+            #expect(records.filter { $0["validationBitsPerByte"] != nil }.map(\.step) == [10, 20, 30])
+            let losses = try losses(folder + "/run/metrics.jsonl")
+            #expect(losses[29] < losses[0] - 1)
+            #expect(
+                try names(in: folder + "/run").filter { !$0.hasPrefix(".") } == [
+                    "checkpoints", "loss.svg", "metrics.jsonl", "recipe.yaml", "tensorboard", "timings.jsonl",
+                ])
+            // Another seed is another run.
+            try MartletProgram.succeed(TinyRun.train("output=other", "seed=4"), in: folder)
+            #expect(try contents(folder + "/run/metrics.jsonl") != contents(folder + "/other/metrics.jsonl"))
+        }
+    }
+
+    @Test func theRecipeInTheRunsFolderRepeatsIt() throws {
+        try TinyRun.withFolder { folder in
+            try MartletProgram.succeed(TinyRun.train("optimizer.name=adamw", "emaDecay=0.9"), in: folder)
+            try FileManager.default.copyItem(atPath: folder + "/run/recipe.yaml", toPath: folder + "/copy.yaml")
+            try MartletProgram.succeed(["train", "copy.yaml", "--set", "output=again"], in: folder)
+            #expect(try contents(folder + "/run/metrics.jsonl") == contents(folder + "/again/metrics.jsonl"))
+        }
+    }
+
+    @Test func microBatchesAddUpToTheBatch() throws {
+        try TinyRun.withFolder { folder in
+            try MartletProgram.succeed(TinyRun.train(), in: folder)
+            let whole = try losses(folder + "/run/metrics.jsonl")
+            for size in [1, 2, 3] {
+                try MartletProgram.succeed(TinyRun.train("output=micro\(size)", "batch.microBatch=\(size)"), in: folder)
+                let parts = try losses(folder + "/micro\(size)/metrics.jsonl")
+                for (a, b) in zip(parts, whole) { #expect(abs(a - b) < 1e-4) }
+            }
+        }
+    }
+
+    @Test func activationCheckpointingChangesNothing() throws {
+        try TinyRun.withFolder { folder in
+            try MartletProgram.succeed(TinyRun.train(), in: folder)
+            try MartletProgram.succeed(TinyRun.train("output=again", "activationCheckpointing=true"), in: folder)
+            #expect(try contents(folder + "/run/metrics.jsonl") == contents(folder + "/again/metrics.jsonl"))
+        }
+    }
+
+    @Test func minutesBecomeSteps() throws {
+        try TinyRun.withFolder { folder in
+            try store(
+                TinyRun.recipe.replacingOccurrences(of: "steps: 30", with: "minutes: 0.005"), at: folder + "/recipe.yaml")
+            let outcome = try MartletProgram.succeed(TinyRun.train(), in: folder)
+            #expect(outcome.error.contains("steps fit into 0.0 minutes"))
+            let planned = try #require(try Recipe.load(folder + "/run/recipe.yaml").steps)
+            #expect(try losses(folder + "/run/metrics.jsonl").count == planned)
+            // The plan is a run like any other.
+            try MartletProgram.succeed(["train", "run/recipe.yaml", "--set", "output=again"], in: folder)
+            #expect(try contents(folder + "/run/metrics.jsonl") == contents(folder + "/again/metrics.jsonl"))
+        }
+    }
+
+    @Test func helpIsThereAtOnce() throws {
+        _ = try MartletProgram.run(["--help"], in: nil)
+        let times = try (0..<5).map { _ -> Double in
+            let clock = ContinuousClock.now
+            let outcome = try MartletProgram.run(["--help"], in: nil)
+            #expect(outcome.status == 0 && outcome.output.contains("martlet train recipe.yaml"))
+            let duration = clock.duration(to: .now)
+            return Double(duration.components.attoseconds) * 1e-15 + Double(duration.components.seconds) * 1e3
+        }.sorted()
+        print("martlet --help: median \(Format.fixed(times[2], 1)) ms of \(times.map { Format.fixed($0, 1) })")
+        // 50 ms are the aim; other tests run beside this one.
+        #expect(times[2] < 150)
+    }
+}
