@@ -59,8 +59,16 @@ struct TrainCommand: ParsableCommand {
                 "\(signal): stopped at step \(result.step), saved \(result.checkpoint). Go on with: martlet train \(path) --resume")
             throw ExitCode(signal == "SIGINT" ? 130 : 143)
         }
+        guard let loss = result.loss else {
+            Terminal.print(
+                result.isComplete
+                    ? "nothing left to do: all \(result.step) steps are done. To go on, give more: --set steps=..."
+                    : "maxMinutes ended before a step was done")
+            Terminal.print("checkpoint: \(result.checkpoint)")
+            return
+        }
         var text =
-            "done: step \(result.step), loss \(Format.fixed(result.loss, 4)), \(Format.count(Double(result.tokens))) tokens in "
+            "done: step \(result.step), loss \(Format.fixed(loss, 4)), \(Format.count(Double(result.tokens))) tokens in "
             + Format.duration(result.seconds)
         if let heldOut = result.heldOut {
             text +=

@@ -126,6 +126,9 @@ public struct PaLMConfiguration: Codable, Sendable, Equatable {
         }
         if !(normEps > 0) { throw MartletError(.configuration, "the model's normEps must be above 0, it is \(normEps)") }
         if !(ropeTheta > 1) { throw MartletError(.configuration, "the model's ropeTheta must be above 1, it is \(ropeTheta)") }
+        if !residualScale.isFinite {
+            throw MartletError(.configuration, "the model's residualScale must be finite, it is \(residualScale)")
+        }
         if !(dropout >= 0 && dropout < 1) {
             throw MartletError(.configuration, "the model's dropout must be in 0..<1, it is \(dropout)")
         }

@@ -14,7 +14,7 @@ public import MartletNN
 /// ```swift
 /// let trainer = try Trainer(try Recipe.load("recipe.yaml"))
 /// let result = try trainer.run()
-/// print(result.loss)
+/// print(result.step, result.checkpoint)
 /// ```
 ///
 /// Two runs of a recipe on one machine give the same losses bit for bit, and a run that was stopped anywhere and resumed
@@ -35,8 +35,8 @@ public final class Trainer {
     /// How a run ended.
     public struct Result: Sendable {
         public var step: Int
-        /// The last step's training loss, in nats a token.
-        public var loss: Double
+        /// The last step's training loss, in nats a token; nil when no step was left to do.
+        public var loss: Double?
         /// The last measurement of the held-out text, when there was one.
         public var heldOut: HeldOutLoss?
         /// Seconds of training over all starts.
@@ -262,7 +262,7 @@ public final class Trainer {
         let peak = recipe.logging.peakFLOPs.map { PeakFLOPs(given: $0) } ?? Trainer.measurePeak(recipe.precision.dtype)
         say("peak for MFU: \(peak)")
         let started = ContinuousClock.now
-        var lastLoss = Double.nan
+        var lastLoss: Double?
         var recent: [(seconds: Double, tokens: Int)] = []
         model.train()
         while state.step < steps {
@@ -317,7 +317,7 @@ public final class Trainer {
             let left = Double(steps - step) * recent.reduce(0) { $0 + $1.seconds } / Double(recent.count)
             progress.update(
                 ProgressReport(
-                    step: step, totalSteps: steps, loss: lastLoss, learningRate: optimizer.learningRate,
+                    step: step, totalSteps: steps, loss: outcome.entropy, learningRate: optimizer.learningRate,
                     tokensPerSecond: rate, utilisation: mfu, memory: ProcessMemory.resident, secondsLeft: left))
             if let evaluated {
                 say(
