@@ -229,7 +229,7 @@ case("sum", "ofNothing", lambda d: [d.normal(0, 3)], {"dim": 0, "keepDim": False
 case("prod", "ofNothing", lambda d: [d.normal(0, 3)], {"dim": 0, "keepDim": False}, second=False)
 case("prod", "oneZero", lambda d: [np.array([[2.0, 0.0, 3.0], [1.5, -2.0, 4.0]])], {"dim": 1, "keepDim": False})
 case("prod", "twoZeros", lambda d: [np.array([[2.0, 0.0, 0.0], [0.0, -2.0, 4.0]])], {"dim": 1, "keepDim": False})
-case("sum", "large", lambda d: [np.array([1e16, 1.0, -1e16, 1.0])], {"dim": None, "keepDim": False}, grad=False)
+case("sum", "large", lambda d: [np.array([1e16, 2.0, -1e16, 4096.0])], {"dim": None, "keepDim": False}, grad=False)
 case("logSumExp", "huge", lambda d: [np.array([[1000.0, 1001.0], [-1000.0, -1001.0]])], {"dim": 1, "keepDim": False})
 case("logSumExp", "allMinusInfinity", lambda d: [np.array([[-np.inf, -np.inf], [0.0, -np.inf]])],
      {"dim": 1, "keepDim": False}, grad=False)

@@ -214,12 +214,14 @@ final class Engine {
                 }
             }
             // Below the last target there is nothing to do.
-            if leadsOn(node) { apply(node) }
+            if leadsOn(node) {
+                apply(node)
+                if !retainGraph { node.free() }
+            }
         }
         node.gradient = nil
         node.moreGradients = []
         let edges = node.edges
-        if !retainGraph && hasGradient { node.free() }
         for i in 0..<edges.count { finishUse(edges[i]) }
     }
 

@@ -15,16 +15,16 @@ public func jvp(
     return withGrad {
         let points = inputs.map { $0.detach().requiringGrad() }
         let outputs = function(points)
-        let vectors = outputs.map { Tensor.zeros(like: $0).requiringGrad() }
         let live = outputs.indices.filter { outputs[$0].requiresGrad }
+        let vectors = live.map { Tensor.zeros(like: outputs[$0]).requiringGrad() }
         var results = outputs.map { Tensor.zeros(like: $0) }
         if !live.isEmpty {
             let pulled = gradIfUsed(
-                of: live.map { outputs[$0] }, wrt: points, gradients: live.map { vectors[$0] }, createGraph: true)
+                of: live.map { outputs[$0] }, wrt: points, gradients: vectors, createGraph: true)
             let used = pulled.indices.filter { pulled[$0]?.requiresGrad ?? false }
             if !used.isEmpty {
                 let pushed = gradIfUsed(
-                    of: used.map { pulled[$0]! }, wrt: live.map { vectors[$0] }, gradients: used.map { tangents[$0] })
+                    of: used.map { pulled[$0]! }, wrt: vectors, gradients: used.map { tangents[$0] })
                 for (slot, tangent) in zip(live, pushed) { if let tangent { results[slot] = tangent } }
             }
         }

@@ -95,19 +95,21 @@ package final class Node: @unchecked Sendable {
     }
 
     deinit {
-        // A chain of a hundred thousand operations must not be released by as many nested calls: what this node holds
-        // goes to a list that the outermost release empties in a loop.
+        // A chain of a hundred thousand operations must not be released by as many nested calls: what a node holds that
+        // goes while another one is going is put on a list, which the outermost call empties in a loop.
         let state = mk_thread()
-        let remains = Remains(edges: edges, saved: saved, backward: backward)
         if state.pointee.draining != 0 {
-            Node.graveyard(state).remains.append(remains)
+            Node.graveyard(state).remains.append(Remains(edges: edges, saved: saved, backward: backward))
             return
         }
         state.pointee.draining = 1
-        drop(remains)
+        hooks = []
+        edges = SmallList()
+        saved = SmallList()
+        backward = nil
         if state.pointee.slots.1 != nil {
             let yard = Node.graveyard(state)
-            while let next = yard.remains.popLast() { drop(next) }
+            while !yard.remains.isEmpty { yard.dropLast() }
             Unmanaged.passUnretained(yard).release()
             state.pointee.slots.1 = nil
         }
@@ -115,25 +117,23 @@ package final class Node: @unchecked Sendable {
     }
 
     private struct Remains {
-        var edges: SmallList<Edge>
-        var saved: SmallList<SavedTensor>
-        var backward: Backward?
+        let edges: SmallList<Edge>
+        let saved: SmallList<SavedTensor>
+        let backward: Backward?
     }
 
-    private final class Graveyard { var remains: [Remains] = [] }
+    private final class Graveyard {
+        var remains: [Remains] = []
+
+        /// Never inlined: what is removed has to go before the next one is, not at the end of the caller's loop.
+        @inline(never) func dropLast() { _ = remains.removeLast() }
+    }
 
     private static func graveyard(_ state: UnsafeMutablePointer<mk_thread_state>) -> Graveyard {
         if let slot = state.pointee.slots.1 { return Unmanaged<Graveyard>.fromOpaque(slot).takeUnretainedValue() }
         let yard = Graveyard()
         state.pointee.slots.1 = Unmanaged.passRetained(yard).toOpaque()
         return yard
-    }
-
-    @inline(never) private func drop(_ remains: consuming Remains) {
-        // The stored properties must let go before the copies do, while the list is open.
-        edges = SmallList()
-        saved = SmallList()
-        backward = nil
     }
 }
 

@@ -16,8 +16,8 @@ extension Tensor {
         }
         let recording = isGradEnabled && (requiresGrad || inputs.contains(where: \.requiresGrad))
         guard recording else {
-            write()
             storage.wrote(name)
+            write()
             return
         }
         if leafRequiresGrad || (viewBase?.leafRequiresGrad ?? false) {
@@ -33,8 +33,8 @@ extension Tensor {
         if broadcasts && inputs.contains(where: { $0.dims != dims }) {
             node.inputDims = [dims] + inputs.map(\.dims)
         }
-        write()
         storage.wrote(name)
+        write()
         // Built after the write, so that what is saved of the result has the version it will be read at.
         node.backward = make(node)
         if let base = viewBase {

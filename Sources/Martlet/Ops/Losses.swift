@@ -53,6 +53,12 @@ extension Tensor {
         }
     }
 
+    /// The element that all of them are, when the strides say so.
+    private var commonValue: Double? {
+        for i in 0..<dims.count where dims[i] != 1 && strideDims[i] != 0 { return nil }
+        return count == 0 ? nil : element(at: offset)
+    }
+
     static func checkTargets(_ op: StaticString, _ index: Tensor, _ classes: Int, _ ignoreIndex: Int) {
         if index.count == 0 { return }
         let wrong = noGrad {
@@ -91,7 +97,10 @@ extension Tensor {
                     }
                     return
                 }
-                let dx = Tensor(uninitialized: logits.dims, logits.dtype)
+                // One number for all rows, as after a sum or mean, goes into the kernel; gradients by row are multiplied
+                // before anything is rounded to half precision.
+                let factor = g.commonValue
+                let dx = Tensor(uninitialized: logits.dims, factor == nil ? type : logits.dtype)
                 if dx.count > 0 {
                     let scratch = Tensor(uninitialized: Dims([n]), type)
                     var l = scratch.descriptor()
@@ -99,10 +108,11 @@ extension Tensor {
                     var d = dx.descriptor()
                     var x = logits.descriptor()
                     var t = index.descriptor()
-                    mk_cross_entropy(&l, &z, &d, &x, &t, Int64(ignoreIndex), smoothing, zLoss, logitScale, 1)
-                    dx.mulInPlace(g.to(dx.dtype).unsqueeze(1))
+                    mk_cross_entropy(
+                        &l, &z, &d, &x, &t, Int64(ignoreIndex), smoothing, zLoss, logitScale, factor ?? 1)
+                    if factor == nil { dx.mulInPlace(g.unsqueeze(1)) }
                 }
-                ctx.give(0, dx)
+                ctx.give(0, dx.to(logits.dtype))
             }
         }
         return losses

@@ -137,7 +137,8 @@ extension Tensor {
                 let gr = g.withContiguousRows
                 var gd = gr.descriptor()
                 var xd = x.descriptor()
-                var rd = ctx[inputs.count].descriptor()
+                let rstd = ctx[inputs.count]
+                var rd = rstd.descriptor()
                 Kernels.withOptional(dx) { dxd in
                     Kernels.withOptional(dw) { dwd in
                         Kernels.withOptional(db) { dbd in

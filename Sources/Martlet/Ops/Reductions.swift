@@ -338,12 +338,19 @@ extension Tensor {
             return { ctx, g in
                 // Σ g_j exp(x_i - y_j) over the j that saw x_i, in logarithms: the exponentials alone may overflow.
                 let (x, y) = (ctx[0], ctx[1])
-                let none = Tensor.full(Dims(), -.infinity, g.dtype)
-                func part(_ g: Tensor) -> Tensor {
-                    let size = Tensor.select(g .> 0, g, Tensor.full(Dims(), 1, g.dtype)).log()
-                    return (Tensor.select(g .> 0, size - y, none).logCumSumExp(dim: d, reverse: !reverse) + x).exp()
+                func part(_ size: Tensor) -> Tensor {
+                    ((size.log() - y).logCumSumExp(dim: d, reverse: !reverse) + x).exp()
                 }
-                ctx.give(0, part(g) - part(-g))
+                if g.count == 0 {
+                    ctx.give(0, g)
+                } else if isGradEnabled {
+                    // The sum is linear in g, but its logarithm is differentiable where g is positive only.
+                    let shift = noGrad { g.detach().abs().amax(keepDim: true) * 2 + 1 }
+                    ctx.give(0, part(g + shift) - part(shift.expanded(g.dims)))
+                } else {
+                    let none = Tensor.zeros(Dims(), g.dtype)
+                    ctx.give(0, part(Tensor.select(g .> 0, g, none)) - part(Tensor.select(g .< 0, -g, none)))
+                }
             }
         }
         return out

@@ -286,6 +286,7 @@ extension Tensor {
                     return
                 }
                 let (q, k, v) = (ctx[0], ctx[1], ctx[2])
+                let (output, lse) = (ctx[n], ctx[n + 1])
                 let dq = Tensor(uninitialized: q.dims, q.dtype)
                 let dk = Tensor(uninitialized: k.dims, k.dtype)
                 let dv = Tensor(uninitialized: v.dims, v.dtype)
@@ -297,8 +298,8 @@ extension Tensor {
                     var b = dk.descriptor()
                     var c = dv.descriptor()
                     var gd = gr.descriptor()
-                    var od = ctx[n].descriptor()
-                    var ld = ctx[n + 1].descriptor()
+                    var od = output.descriptor()
+                    var ld = lse.descriptor()
                     var qd = q.descriptor()
                     var kd = k.descriptor()
                     var vd = v.descriptor()

@@ -208,7 +208,8 @@ extension Tensor {
     /// x where positive, alpha * (exp(x) - 1) elsewhere.
     public func elu(_ alpha: Double = 1) -> Tensor {
         // The exponential sees no positive number: its gradient there would be infinite times zero.
-        Tensor.select(self .> 0, self, clamp(max: 0).expm1() * alpha)
+        let positive = self .> 0
+        return Tensor.select(positive, self, Tensor.select(positive, Tensor.zeros(Dims(), dtype), self).expm1() * alpha)
     }
 
     // MARK: rounding
