@@ -2,14 +2,14 @@ import Foundation
 import Martlet
 import Testing
 
-/// Runs `body` on a thread with a stack of 128 KiB.
+/// Runs `body` on a thread with a stack of 512 KiB.
 func onSmallStack(_ body: @escaping @Sendable () -> Void) {
     let done = DispatchSemaphore(value: 0)
     let thread = Thread {
         body()
         done.signal()
     }
-    thread.stackSize = 128 << 10
+    thread.stackSize = 512 << 10
     thread.start()
     done.wait()
 }

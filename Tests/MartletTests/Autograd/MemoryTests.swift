@@ -1,28 +1,36 @@
 import Martlet
 import Testing
 
+/// Records an issue with both numbers: of an expectation in another process nothing but the comment comes back.
+private func expect(_ a: Int, _ relation: String, _ b: Int, line: Int = #line) {
+    let holds = relation == "==" ? a == b : relation == "<=" ? a <= b : a >= b
+    if !holds { Issue.record("line \(line): \(a) \(relation) \(b) does not hold: \(a - b)") }
+}
+
 /// What is held in memory and until when. Each test runs in a process of its own, where no other test allocates.
 @Suite struct MemoryTests {
     @Test func droppedTensorsAreFreeOnTheNextLine() async {
         await #expect(processExitsWith: .success) {
             let start = Memory.statistics.live
             var a: Tensor? = Tensor.zeros([512, 512])
-            #expect(Memory.statistics.live == start + 1 << 20)
-            let view = a![0]
+            expect(Memory.statistics.live, "==", start + 1 << 20)
+            var view: Tensor? = a![0]
             a = nil
-            #expect(Memory.statistics.live == start + 1 << 20)
-            withExtendedLifetime(view) {}
+            expect(Memory.statistics.live, "==", start + 1 << 20)
+            view = nil
+            expect(Memory.statistics.live, "==", start)
+            #expect(view == nil)
             var x: Tensor? = Tensor.ones([1 << 18]).requiringGrad()
             var h: Tensor? = x!.exp()
             var y: Tensor? = h!.sum()
             h = nil
             // Kept by the graph, until the pass that uses it.
-            #expect(Memory.statistics.live == start + (2 << 20) + 4)
+            expect(Memory.statistics.live, "==", start + (2 << 20) + 4)
             y!.backward()
-            #expect(Memory.statistics.live == start + (2 << 20) + 4)  // x and its gradient
+            expect(Memory.statistics.live, "==", start + (2 << 20) + 4)  // x and its gradient
             y = nil
             x = nil
-            #expect(Memory.statistics.live == start)
+            expect(Memory.statistics.live, "==", start)
         }
     }
 
@@ -36,6 +44,7 @@ import Testing
             let targets = Tensor.randint(0, 10, [16], generator: generator)
             var losses: [Double] = []
             var early = Memory.statistics
+            var late = early
             for step in 0..<1000 {
                 let h = data.linear(parameters[0], parameters[1]).relu()
                 let k = h.linear(parameters[2], parameters[3]).gelu().dropout(0.1, generator: generator)
@@ -49,12 +58,12 @@ import Testing
                 }
                 losses.append(loss.item())
                 if step == 20 { early = Memory.statistics }
+                if step == 999 { late = Memory.statistics }
             }
-            let late = Memory.statistics
             #expect(losses.last! < 0.5 * losses[0])
-            #expect(late.live == early.live)
-            #expect(late.peak == early.peak)
-            #expect(late.systemAllocations == early.systemAllocations)
+            expect(late.live, "==", early.live)
+            expect(late.peak, "==", early.peak)
+            expect(late.systemAllocations, "==", early.systemAllocations)
         }
     }
 
@@ -73,8 +82,8 @@ import Testing
             lengths.reverse()
             for _ in 0..<3 { for length in lengths { step(length + 13) } }
             let last = Memory.statistics
-            #expect(last.live == first.live)
-            #expect(last.cached + last.live <= 2 * (first.cached + first.live))
+            expect(last.live, "==", first.live)
+            expect(last.cached + last.live, "<=", 2 * (first.cached + first.live))
         }
     }
 
@@ -94,13 +103,13 @@ import Testing
             chain().backward()
             // The n outputs that sigmoid saved, and two gradients: the one that came and the one made of it.
             let peak = Memory.statistics.peak - start
-            #expect(Double(peak) < Double((n + 2) * size) * 1.01)
-            #expect(Double(peak) > Double((n + 1) * size) * 0.99)
-            #expect(Memory.statistics.live == start + size)
-            // Without recording: two buffers.
+            expect(peak, "<=", (n + 2) * size + size / 100)
+            expect(peak, ">=", (n + 1) * size)
+            expect(Memory.statistics.live, "==", start + size)
+            // Without recording: what a line reads, makes in between, and makes.
             Memory.resetPeak()
             noGrad { _ = chain() }
-            #expect(Memory.statistics.peak - start - size <= 2 * size + 4096)
+            expect(Memory.statistics.peak - start - size, "<=", 3 * size + 4096)
         }
     }
 
@@ -120,15 +129,15 @@ import Testing
                 for _ in 0..<4 { y = run(y) }
                 y.sum().backward()
                 x.grad = nil
-                #expect(Memory.statistics.live <= start + 2 * size)
+                expect(Memory.statistics.live, "<=", start + 2 * size)
                 return Memory.statistics.peak - start
             }
             let plain = peak(segment)
             let checkpointed = peak { input in checkpoint { segment(input) } }
-            #expect(plain >= 32 * size)
+            expect(plain, ">=", 32 * size)
             // The ends of the segments, one segment's values, and gradients.
-            #expect(checkpointed <= (4 + 8 + 3) * size + 65536)
-            #expect(Memory.statistics.live == start)
+            expect(checkpointed, "<=", (4 + 8 + 3) * size + 65536)
+            expect(Memory.statistics.live, "==", start)
         }
     }
 
@@ -156,7 +165,7 @@ import Testing
                 _ = x.reshape([256, 256]).linear(Tensor.ones([8, 256]).requiringGrad()).softmax(dim: 0)
             }
             for _ in 0..<3 { build() }
-            #expect(Memory.statistics.live == start)
+            expect(Memory.statistics.live, "==", start)
         }
     }
 }

@@ -20,7 +20,7 @@ import Testing
         // Sums of k products of unit variance, each rounded in the accumulator's precision.
         let accumulator = dtype == .float64 ? 0x1p-52 : 0x1p-23
         let found = difference(
-            found, expected, rtol: 2 * unit + rounding, atol: 8 * accumulator * Double(k).squareRoot() + 8 * accumulator)
+            found, expected, rtol: 2 * unit + rounding, atol: 16 * accumulator * Double(k).squareRoot() + 8 * accumulator)
         #expect(found == nil, "\(what) in \(dtype)")
     }
 

@@ -54,7 +54,7 @@ private func words(seed: UInt64, offset: UInt64, blocks: Int) -> [UInt32] {
             let w = words(seed: seed, offset: offset &+ 3, blocks: 2).map(UInt64.init)
             var expected64: [Double] = []
             for i in 0..<3 {
-                let bits: UInt64 = (w[2 * i] << 32 | w[2 * i + 1]) >> 11
+                let bits: UInt64 = (w[2 * i + 1] << 32 | w[2 * i]) >> 11
                 expected64.append(Double(bits) * 0x1p-53)
             }
             #expect(y.toArray(Double.self) == expected64)
