@@ -46,7 +46,7 @@ import Testing
             saying: ["loss is nan", "the parameter layers.1.attention.key.weight holds NaN or infinity"]
         ) { weight in
             let poisoned = weight.clone()
-            poisoned.select(0, 0).fill(.nan)
+            poisoned.select(0, 0).fillInPlace(.nan)
             return poisoned
         }
     }
