@@ -82,10 +82,8 @@ private final class ScriptedModel: Module, LanguageModel {
     @Test func whatOnlyBeganAStopStringIsGivenOut() throws {
         let (result, pieces) = try scripted("ab\nc abc abd", stop: ["\n\n", "abcd"])
         #expect(result.text == "ab\nc abc abd" && result.finish == .documentEnd)
-        for (i, piece) in pieces.enumerated() where i + 1 < pieces.count {
-            // A piece never ends with what may still become a stop string.
-            #expect(!["\n", "a", "ab", "abc"].contains { pieces[...i].joined().hasSuffix($0) }, "\(piece)")
-        }
+        // A text is held back exactly as long as it may become a stop string.
+        #expect(pieces == ["ab", "\nc", " ", "abc ", "abd"])
     }
 
     @Test func theEarliestStopStringCounts() throws {
@@ -245,13 +243,15 @@ private final class ScriptedModel: Module, LanguageModel {
     }
 
     /// Within five standard deviations.
-    private func expect(_ sampling: SamplingOptions, gives expected: [Double], _ location: SourceLocation = #_sourceLocation)
+    private func expect(
+        _ sampling: SamplingOptions, gives expected: [Double], _ location: SourceLocation = #_sourceLocation
+    )
         throws
     {
         let found = try counts(sampling)
         for (f, e) in zip(found, expected) {
             #expect(
-                abs(f - e) <= 5 * (e * (1 - e) / 20_000).squareRoot(), "\(found), expected \(expected)",
+                abs(f - e) <= 5 * (e * (1 - e) / 20_000).squareRoot() + 1e-9, "\(found), expected \(expected)",
                 sourceLocation: location)
         }
     }

@@ -66,7 +66,9 @@ import Testing
 
     @Test func problemsAreNamed() throws {
         try withTemporaryFolder { folder in
-            #expect(message { _ = try ModelFolder.load(folder + "/none") }.contains("holds no model: expected the file config.json"))
+            #expect(
+                message { _ = try ModelFolder.load(folder + "/none") }.contains(
+                    "holds no model: expected the file config.json"))
             try ModelFolder.save(tinyModel(), tokenizer: ByteTokenizer(), to: folder)
             let path = folder + "/config.json"
             let good = try Data(contentsOf: URL(fileURLWithPath: path))
@@ -97,7 +99,11 @@ import Testing
             let fingerprint = try problem {
                 $0["tokenizer"] = ["kind": "bytes", "fingerprint": String(repeating: "0", count: 64)]
             }
-            #expect(fingerprint.contains("is not the model's: expected fingerprint 000000000000"), "\(fingerprint)")
+            let now = try String(contentsOfFile: path, encoding: .utf8)
+            #expect(
+                fingerprint.contains("is not the model's: expected fingerprint 000000000000"),
+                "\(fingerprint), \(now)"
+            )
             try Data("{".utf8).write(to: URL(fileURLWithPath: path))
             #expect(message { _ = try ModelFolder.load(folder) }.contains("is not a JSON object"))
             try good.write(to: URL(fileURLWithPath: path))

@@ -13,8 +13,10 @@ import Testing
         try TinyRun.withFolder { folder in
             try MartletProgram.succeed(TinyRun.train("steps=60"), in: folder)
             func generate(_ arguments: String...) throws -> String {
-                try MartletProgram.succeed(["generate", "--checkpoint", "run", "--max-tokens", "20"] + arguments, in: folder)
-                    .output
+                try MartletProgram.succeed(
+                    ["generate", "--checkpoint", "run", "--max-tokens", "20"] + arguments, in: folder
+                )
+                .output
             }
             let text = try generate("--prompt", "the ", "--seed", "1")
             #expect(text.hasPrefix("the ") && text.hasSuffix("\n"))
@@ -44,7 +46,8 @@ import Testing
             let overlapping = try object(
                 MartletProgram.succeed(
                     [
-                        "evaluate", "--checkpoint", "run", "--data", "data/validation.tokens", "--sequence-length", "16",
+                        "evaluate", "--checkpoint", "run", "--data", "data/validation.tokens", "--sequence-length",
+                        "16",
                         "--stride", "4",
                     ], in: folder
                 ).output)
@@ -80,7 +83,8 @@ import Testing
             for (dtype, tolerance) in [("float32", 1e-5), ("float64", 1e-10)] {
                 try MartletProgram.succeed(
                     [
-                        "forward", "--checkpoint", "model", "--inputs", "in.safetensors", "--outputs", "out.safetensors",
+                        "forward", "--checkpoint", "model", "--inputs", "in.safetensors", "--outputs",
+                        "out.safetensors",
                         "--gradients", "--dtype", dtype, "--z-loss", "\(zLoss)",
                     ], in: folder)
                 let found = try SafeTensors.load(folder + "/out.safetensors")
@@ -108,7 +112,8 @@ import Testing
         #expect(record["parametersWithoutNorms"] as? Int == 540_354_281_472)
         #expect(record["keyValueBytesPerTokenBF16"] as? Int == 120_832)
         let text = try MartletProgram.succeed(["info", "palm-62b"], in: "/").output
-        #expect(text.contains("62,495,662,080") && text.contains("62,495,129,600") && text.contains("65,536 bytes a token"))
+        #expect(
+            text.contains("62,495,662,080") && text.contains("62,495,129,600") && text.contains("65,536 bytes a token"))
     }
 
     @Test func textGoesThroughTheTokenizersUnchanged() throws {
@@ -118,8 +123,10 @@ import Testing
                 ["tokenizer", "train", "--input", "text.txt", "--vocabulary", "285", "--output", "t.model"], in: folder)
             for tokenizer in ["bytes", "t.model"] {
                 let line = "  the é river\t🙂 e\u{301} 2024\r\n end "
-                let ids = try MartletProgram.succeed(["tokenizer", "encode", "--tokenizer", tokenizer, line], in: folder)
-                    .output.split(whereSeparator: \.isWhitespace).map(String.init)
+                let ids = try MartletProgram.succeed(
+                    ["tokenizer", "encode", "--tokenizer", tokenizer, line], in: folder
+                )
+                .output.split(whereSeparator: \.isWhitespace).map(String.init)
                 let back = try MartletProgram.succeed(
                     ["tokenizer", "decode", "--tokenizer", tokenizer] + ids, in: folder
                 ).output
@@ -129,7 +136,9 @@ import Testing
     }
 
     @Test func benchmarksPrintOneLineOfJSON() throws {
-        let small = ["--width", "16", "--layers", "1", "--heads", "2", "--head-dim", "8", "--vocab", "64", "--dtype", "float32"]
+        let small = [
+            "--width", "16", "--layers", "1", "--heads", "2", "--head-dim", "8", "--vocab", "64", "--dtype", "float32",
+        ]
         for arguments in [
             ["bench", "palm-train", "--batch", "2", "--sequence", "8", "--steps", "2"] + small,
             ["bench", "generate", "--prompt", "4", "--tokens", "4", "--repeats", "1"] + small,

@@ -8,7 +8,9 @@ import Testing
     /// Waits until a run has written so many records, or has ended.
     private func wait(for records: Int, in path: String, of process: MartletProgram.Running) {
         while !process.hasEnded {
-            if let data = FileManager.default.contents(atPath: path), data.count(where: { $0 == 10 }) >= records { return }
+            if let data = FileManager.default.contents(atPath: path), data.count(where: { $0 == 10 }) >= records {
+                return
+            }
             usleep(500)
         }
     }
@@ -67,7 +69,8 @@ import Testing
     @Test(arguments: [(SIGTERM, "SIGTERM", Int32(143)), (SIGINT, "SIGINT", Int32(130))])
     func signalsSaveACheckpoint(_ signal: Int32, _ name: String, _ status: Int32) throws {
         try TinyRun.withFolder { folder in
-            let process = try MartletProgram.start(TinyRun.train("steps=1000000", "checkpoint.everySteps=1000000"), in: folder)
+            let process = try MartletProgram.start(
+                TinyRun.train("steps=1000000", "checkpoint.everySteps=1000000"), in: folder)
             wait(for: 7, in: folder + "/run/metrics.jsonl", of: process)
             process.send(signal)
             let outcome = try process.wait()
@@ -90,7 +93,9 @@ import Testing
             try MartletProgram.succeed(TinyRun.train(), in: folder)
             let last = folder + "/run/checkpoints/step-00000030"
             let files = try names(in: last)
-            #expect(Set(files).isSuperset(of: ["model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"]))
+            #expect(
+                Set(files).isSuperset(of: ["model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"])
+            )
             let resume = TinyRun.train("steps=40", flags: ["--resume"])
             for name in files {
                 let good = try contents(last + "/" + name)

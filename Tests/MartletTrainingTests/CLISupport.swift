@@ -50,7 +50,8 @@ struct MartletProgram {
         /// Whether it has ended; then `wait()` returns at once.
         var hasEnded: Bool {
             var info = siginfo_t()
-            return outcome != nil || (waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_signo != 0)
+            return outcome != nil
+                || (waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_signo != 0)
         }
 
         @discardableResult
@@ -96,8 +97,13 @@ struct MartletProgram {
         var words: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) }
         words.append(nil)
         defer { for word in words { free(word) } }
+        // Threads that wait for each other by spinning are slow where many processes share the processors.
+        let variables = ProcessInfo.processInfo.environment.merging(["OMP_WAIT_POLICY": "passive"]) { $1 }
+        var environment: [UnsafeMutablePointer<CChar>?] = variables.map { strdup("\($0)=\($1)") }
+        environment.append(nil)
+        defer { for variable in environment { free(variable) } }
         var pid: pid_t = 0
-        let code = posix_spawn(&pid, command[0], &actions, &attributes, words, environ)
+        let code = posix_spawn(&pid, command[0], &actions, &attributes, words, environment)
         guard code == 0 else { throw POSIXError(POSIXErrorCode(rawValue: code) ?? .EIO) }
         return Running(pid: pid, streams: streams)
     }
@@ -195,7 +201,10 @@ enum TinyRun {
             try store(words(1200), at: folder + "/text.txt")
             try store(recipe, at: folder + "/recipe.yaml")
             try MartletProgram.succeed(
-                ["data", "prepare", "--tokenizer", "bytes", "--output", "data", "--validation-tail", "0.2", "text.txt"],
+                [
+                    "data", "prepare", "--tokenizer", "bytes", "--output", "data", "--validation-tail", "0.2",
+                    "text.txt",
+                ],
                 in: folder)
             return try body(folder)
         }

@@ -43,7 +43,7 @@ import Testing
         try TinyRun.withFolder { folder in
             try MartletProgram.succeed(TinyRun.train(), in: folder)
             let whole = try losses(folder + "/run/metrics.jsonl")
-            for size in [1, 2, 3] {
+            for size in [1, 2] {
                 try MartletProgram.succeed(TinyRun.train("output=micro\(size)", "batch.microBatch=\(size)"), in: folder)
                 let parts = try losses(folder + "/micro\(size)/metrics.jsonl")
                 for (a, b) in zip(parts, whole) { #expect(abs(a - b) < 1e-4) }
@@ -62,7 +62,8 @@ import Testing
     @Test func minutesBecomeSteps() throws {
         try TinyRun.withFolder { folder in
             try store(
-                TinyRun.recipe.replacingOccurrences(of: "steps: 30", with: "minutes: 0.005"), at: folder + "/recipe.yaml")
+                TinyRun.recipe.replacingOccurrences(of: "steps: 30", with: "minutes: 0.005"),
+                at: folder + "/recipe.yaml")
             let outcome = try MartletProgram.succeed(TinyRun.train(), in: folder)
             #expect(outcome.error.contains("steps fit into 0.0 minutes"))
             let planned = try #require(try Recipe.load(folder + "/run/recipe.yaml").steps)
