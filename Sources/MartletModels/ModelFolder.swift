@@ -10,7 +10,7 @@ internal import Foundation
 #endif
 public import Martlet
 public import MartletData
-public import MartletNN
+internal import MartletNN
 
 /// Reads and writes model folders.
 public enum ModelFolder {

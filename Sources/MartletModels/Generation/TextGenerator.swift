@@ -1,4 +1,4 @@
-public import Martlet
+internal import Martlet
 public import MartletData
 internal import MartletNN
 

@@ -4,10 +4,10 @@ internal import FoundationEssentials
 #else
 internal import Foundation
 #endif
-public import Martlet
+internal import Martlet
 public import MartletData
 public import MartletModels
-public import MartletNN
+internal import MartletNN
 
 /// Trains a model by a recipe: batches, optimizer, evaluation, checkpoints, metrics.
 ///
