@@ -103,7 +103,13 @@ import Testing
     /// Sends this process a signal and waits for a thread that takes it: those that run tests may block signals.
     private func send(_ signal: Int32, until condition: () -> Bool) {
         kill(getpid(), signal)
-        for _ in 0..<500 where !condition() { Thread.sleep(forTimeInterval: 0.01) }
+        // A signal that is still on its way when the watcher stops would end the process.
+        func isPending() -> Bool {
+            var pending = sigset_t()
+            sigpending(&pending)
+            return sigismember(&pending, signal) == 1
+        }
+        for _ in 0..<500 where isPending() || !condition() { Thread.sleep(forTimeInterval: 0.01) }
     }
 
     @Test func notesTheFirstSignal() {
