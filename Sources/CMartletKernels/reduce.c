@@ -42,6 +42,7 @@ reduce_total mk_reduce_identity(int type, mk_reduce_op op) {
 #define COLUMN_FOLD 64        // rows summed in the type of the computation before the totals take them
 #define COLUMN_SEGMENT 262144 // elements of a segment in columns order
 #define COLUMN_SEGMENTS 128   // at most
+#define NARROW 64             // rows shorter than this are packed, if nothing lies between them
 #define FEW 16                // reductions this short over many results run in columns order whatever the layout
 
 typedef struct reduce_job {
@@ -60,6 +61,7 @@ typedef struct reduce_job {
     int64_t segments, segment; // elements (columns: rows) of one
     reduce_total *partials;    // [segments][kept.count] when segments > 1
     int64_t tiles;             // columns: per row of `kept`
+    int64_t pack;              // columns: short rows without gaps that are taken as one row
 } reduce_job;
 
 // MARK: blocks
@@ -174,33 +176,44 @@ static void rows_segment(void *context, int64_t chunk) {
 
 // MARK: columns
 
+typedef union column_accumulators {
+    float f[COLUMN_TILE];
+    double d[COLUMN_TILE];
+    int64_t i[COLUMN_TILE];
+} column_accumulators;
+
+// acc[j] = acc[j] op rows[0][j] op rows[1][j]... for n columns that are `stride` bytes apart.
+static void add_rows(const reduce_job *job, column_accumulators *acc, const char *const *rows, int64_t count,
+                     int64_t stride, int64_t n) {
+    double buffers[COLUMN_GROUP][COLUMN_BLOCK];
+    int64_t acc_size = job->type == REDUCE_F32 ? 4 : 8;
+    for (int64_t j = 0; j < n; j += COLUMN_BLOCK) {
+        int64_t m = mk_min64(COLUMN_BLOCK, n - j);
+        const void *blocks[COLUMN_GROUP];
+        for (int64_t k = 0; k < count; k++)
+            blocks[k] = read_block(job, (char *)buffers + k * COLUMN_BLOCK * acc_size, rows[k] + j * stride, stride, m);
+        job->kernels->columns((char *)acc + j * acc_size, blocks, count, m);
+    }
+}
+
 // One tile of one row of `kept`, over one segment of the reduced elements.
 static void columns_unit(const reduce_job *job, int64_t unit) {
     int64_t segment = unit % job->segments, tile = unit / job->segments % job->tiles,
             row = unit / job->segments / job->tiles;
-    int64_t width = job->kept.shape[0], column = tile * COLUMN_TILE;
-    int64_t n = mk_min64(COLUMN_TILE, width - column);
+    int64_t width = job->kept.shape[0], column = tile * COLUMN_TILE, pack = job->pack;
+    int64_t n = mk_min64(COLUMN_TILE, width - column), packed = n * pack;
     int64_t stride = job->kept.strides[0][0], step = job->reduced.strides[0][0];
     mk_cursor cursor;
     mk_cursor_seek(&job->kept, &cursor, row);
     int64_t offset = cursor.at[0] - (char *)job->in->data + column * stride;
 
-    union {
-        float f[COLUMN_TILE];
-        double d[COLUMN_TILE];
-        int64_t i[COLUMN_TILE];
-    } acc;
+    column_accumulators acc;
     reduce_total totals[COLUMN_TILE];
-    union {
-        float f[COLUMN_GROUP][COLUMN_BLOCK];
-        double d[COLUMN_GROUP][COLUMN_BLOCK];
-    } buffers;
-    int64_t acc_size = job->type == REDUCE_F32 ? 4 : 8;
-    fill(totals, job->identity, n);
+    fill(totals, job->identity, packed);
     if (job->type == REDUCE_F32) {
-        for (int64_t j = 0; j < n; j++) acc.f[j] = job->identity_f32;
+        for (int64_t j = 0; j < packed; j++) acc.f[j] = job->identity_f32;
     } else {
-        fill((reduce_total *)&acc, job->identity, n);
+        fill((reduce_total *)&acc, job->identity, packed);
     }
 
     mk_runs runs;
@@ -208,30 +221,27 @@ static void columns_unit(const reduce_job *job, int64_t unit) {
                   mk_min64((segment + 1) * job->segment, job->reduced.count));
     const char *rows[COLUMN_GROUP];
     int64_t filled = 0, unfolded = 0;
-    bool more;
-    do {
-        more = mk_runs_next(&runs);
-        int64_t length = more ? runs.length : 0;
-        for (int64_t r = 0; r < length || (!more && filled > 0); r++) {
-            if (more) rows[filled++] = runs.at[0] + r * step + offset;
-            if (more && filled < COLUMN_GROUP) continue;
-            for (int64_t j = 0; j < n; j += COLUMN_BLOCK) {
-                int64_t m = mk_min64(COLUMN_BLOCK, n - j);
-                const void *blocks[COLUMN_GROUP];
-                for (int64_t k = 0; k < filled; k++)
-                    blocks[k] = read_block(job, (char *)&buffers + k * COLUMN_BLOCK * acc_size, rows[k] + j * stride,
-                                           stride, m);
-                job->kernels->columns((char *)&acc + j * acc_size, blocks, filled, m);
-            }
+    while (mk_runs_next(&runs)) {
+        const char *at = runs.at[0] + offset;
+        int64_t whole = runs.length / pack * pack;
+        for (int64_t r = 0; r < whole; r += pack) {
+            rows[filled++] = at + r * step;
+            if (filled < COLUMN_GROUP) continue;
+            add_rows(job, &acc, rows, filled, stride, packed);
             unfolded += filled;
             filled = 0;
-            if (unfolded >= COLUMN_FOLD) {
-                job->kernels->fold(totals, &acc, n);
-                unfolded = 0;
-            }
+            if (unfolded < COLUMN_FOLD) continue;
+            job->kernels->fold(totals, &acc, packed);
+            unfolded = 0;
         }
-    } while (more);
-    if (unfolded > 0) job->kernels->fold(totals, &acc, n);
+        for (int64_t r = whole; r < runs.length; r++) {
+            const char *rest = at + r * step;
+            add_rows(job, &acc, &rest, 1, stride, n);
+        }
+    }
+    add_rows(job, &acc, rows, filled, stride, packed);
+    job->kernels->fold(totals, &acc, packed);
+    for (int64_t p = 1; p < pack; p++) job->kernels->merge(totals, totals + p * n, n);
 
     if (job->segments > 1) {
         memcpy(job->partials + segment * job->kept.count + row * width + column, totals, (size_t)n * sizeof *totals);
@@ -319,6 +329,9 @@ void mk_reduce(mk_reduce_op op, const mk_tensor *out, const mk_tensor *in, doubl
     job.segment = length;
     if (columns) {
         job.tiles = mk_div_up(width, COLUMN_TILE);
+        int64_t stride = job.kept.strides[0][0], step = job.reduced.strides[0][0];
+        bool gapless = stride == mk_size_of(in->dtype) && step == width * stride;
+        job.pack = gapless && width < NARROW ? mk_min64(COLUMN_BLOCK / width, job.reduced.shape[0]) : 1;
         int64_t rows = mk_max64(COLUMN_SEGMENT / mk_min64(width, COLUMN_TILE), mk_div_up(length, COLUMN_SEGMENTS));
         job.segment = mk_div_up(rows, COLUMN_FOLD) * COLUMN_FOLD;
         job.segments = mk_div_up(length, job.segment);

@@ -25,6 +25,17 @@ typedef uint64_t reduce_words __attribute__((ext_vector_type(16), aligned(8)));
 #define MK_OP_MAX_INTEGER(a, b) (((b) > (a)) ? (b) : (a))
 #define MK_OP_MIN_INTEGER(a, b) (((b) < (a)) ? (b) : (a))
 
+// A row's maximum and minimum look for NaN on the side: two short chains of dependent instructions, not one long one.
+#define MK_STEP_ALL(OP, acc, x) OP(acc, x)
+#define MK_NAN_ALL(nan, x) (nan)
+#define MK_JOIN_ALL(acc, nan) (acc)
+#define MK_STEP_MAX(OP, acc, x) ((x) > (acc) ? (x) : (acc))
+#define MK_NAN_MAX(nan, x) ((x) != (x) ? (x) : (nan))
+#define MK_JOIN_MAX(acc, nan) ((nan) != (nan) ? (nan) : (acc))
+#define MK_STEP_MIN(OP, acc, x) ((x) < (acc) ? (x) : (acc))
+#define MK_NAN_MIN MK_NAN_MAX
+#define MK_JOIN_MIN MK_JOIN_MAX
+
 // Combines the lanes of a vector, its halves first.
 #define MK_HALVE_16(OP, v)                                                                                             \
     ({                                                                                                                 \
@@ -44,17 +55,19 @@ typedef uint64_t reduce_words __attribute__((ext_vector_type(16), aligned(8)));
 // row: total = total op (n elements reduced in interleaved lanes that are combined pairwise).
 // columns: acc[j] = acc[j] op ((rows[0][j] op rows[1][j]) op ...) for eight rows, else row after row.
 // fold: total[j] = total[j] op acc[j], then acc[j] = identity. merge: total[j] = total[j] op partial[j].
-#define MK_REDUCE(NAME, T, V, TOTAL, HALVE, OP, MAP, IDENTITY)                                                         \
+#define MK_REDUCE(NAME, T, V, TOTAL, HALVE, ROW, OP, MAP, IDENTITY)                                                    \
     static void MK_FN(row_##NAME)(void *total, const void *data, int64_t n) {                                          \
         enum { lanes = sizeof(V) / sizeof(T) };                                                                        \
         const T *in = data;                                                                                            \
-        V acc = (V)(T)(IDENTITY);                                                                                      \
+        V acc = (V)(T)(IDENTITY), nan = (V)(T)0;                                                                       \
         int64_t i = 0;                                                                                                 \
         for (; i + lanes <= n; i += lanes) {                                                                           \
             V x = *(const V *)(in + i);                                                                                \
             x = MAP(x);                                                                                                \
-            acc = OP(acc, x);                                                                                          \
+            acc = MK_STEP_##ROW(OP, acc, x);                                                                           \
+            nan = MK_NAN_##ROW(nan, x);                                                                                \
         }                                                                                                              \
+        acc = MK_JOIN_##ROW(acc, nan);                                                                                 \
         if (i < n) {                                                                                                   \
             T lane[lanes];                                                                                             \
             *(V *)lane = acc;                                                                                          \
@@ -108,24 +121,24 @@ typedef uint64_t reduce_words __attribute__((ext_vector_type(16), aligned(8)));
         MK_VECTORIZE for (int64_t j = 0; j < n; j++) total[j] = OP(total[j], partial[j]);                              \
     }
 
-MK_REDUCE(sum_f32, float, reduce_floats, double, MK_HALVE_32, MK_OP_ADD, MK_MAP_NONE, 0)
-MK_REDUCE(squares_f32, float, reduce_floats, double, MK_HALVE_32, MK_OP_ADD, MK_MAP_SQUARE, 0)
-MK_REDUCE(abs_f32, float, reduce_floats, double, MK_HALVE_32, MK_OP_ADD, MK_MAP_ABS_FLOAT, 0)
-MK_REDUCE(max_f32, float, reduce_floats, double, MK_HALVE_32, MK_OP_MAX_FLOAT, MK_MAP_NONE, -INFINITY)
-MK_REDUCE(min_f32, float, reduce_floats, double, MK_HALVE_32, MK_OP_MIN_FLOAT, MK_MAP_NONE, INFINITY)
-MK_REDUCE(sum_f64, double, reduce_doubles, double, MK_HALVE_16, MK_OP_ADD, MK_MAP_NONE, 0)
-MK_REDUCE(product_f64, double, reduce_doubles, double, MK_HALVE_16, MK_OP_MUL, MK_MAP_NONE, 1)
-MK_REDUCE(squares_f64, double, reduce_doubles, double, MK_HALVE_16, MK_OP_ADD, MK_MAP_SQUARE, 0)
-MK_REDUCE(abs_f64, double, reduce_doubles, double, MK_HALVE_16, MK_OP_ADD, MK_MAP_ABS_FLOAT, 0)
-MK_REDUCE(max_f64, double, reduce_doubles, double, MK_HALVE_16, MK_OP_MAX_FLOAT, MK_MAP_NONE, -INFINITY)
-MK_REDUCE(min_f64, double, reduce_doubles, double, MK_HALVE_16, MK_OP_MIN_FLOAT, MK_MAP_NONE, INFINITY)
+MK_REDUCE(sum_f32, float, reduce_floats, double, MK_HALVE_32, ALL, MK_OP_ADD, MK_MAP_NONE, 0)
+MK_REDUCE(squares_f32, float, reduce_floats, double, MK_HALVE_32, ALL, MK_OP_ADD, MK_MAP_SQUARE, 0)
+MK_REDUCE(abs_f32, float, reduce_floats, double, MK_HALVE_32, ALL, MK_OP_ADD, MK_MAP_ABS_FLOAT, 0)
+MK_REDUCE(max_f32, float, reduce_floats, double, MK_HALVE_32, MAX, MK_OP_MAX_FLOAT, MK_MAP_NONE, -INFINITY)
+MK_REDUCE(min_f32, float, reduce_floats, double, MK_HALVE_32, MIN, MK_OP_MIN_FLOAT, MK_MAP_NONE, INFINITY)
+MK_REDUCE(sum_f64, double, reduce_doubles, double, MK_HALVE_16, ALL, MK_OP_ADD, MK_MAP_NONE, 0)
+MK_REDUCE(product_f64, double, reduce_doubles, double, MK_HALVE_16, ALL, MK_OP_MUL, MK_MAP_NONE, 1)
+MK_REDUCE(squares_f64, double, reduce_doubles, double, MK_HALVE_16, ALL, MK_OP_ADD, MK_MAP_SQUARE, 0)
+MK_REDUCE(abs_f64, double, reduce_doubles, double, MK_HALVE_16, ALL, MK_OP_ADD, MK_MAP_ABS_FLOAT, 0)
+MK_REDUCE(max_f64, double, reduce_doubles, double, MK_HALVE_16, MAX, MK_OP_MAX_FLOAT, MK_MAP_NONE, -INFINITY)
+MK_REDUCE(min_f64, double, reduce_doubles, double, MK_HALVE_16, MIN, MK_OP_MIN_FLOAT, MK_MAP_NONE, INFINITY)
 // Integers wrap, which C allows unsigned ones only.
-MK_REDUCE(sum_i64, uint64_t, reduce_words, uint64_t, MK_HALVE_16, MK_OP_ADD, MK_MAP_NONE, 0)
-MK_REDUCE(product_i64, uint64_t, reduce_words, uint64_t, MK_HALVE_16, MK_OP_MUL, MK_MAP_NONE, 1)
-MK_REDUCE(squares_i64, uint64_t, reduce_words, uint64_t, MK_HALVE_16, MK_OP_ADD, MK_MAP_SQUARE, 0)
-MK_REDUCE(abs_i64, uint64_t, reduce_words, uint64_t, MK_HALVE_16, MK_OP_ADD, MK_MAP_ABS_WORD, 0)
-MK_REDUCE(max_i64, int64_t, reduce_integers, int64_t, MK_HALVE_16, MK_OP_MAX_INTEGER, MK_MAP_NONE, INT64_MIN)
-MK_REDUCE(min_i64, int64_t, reduce_integers, int64_t, MK_HALVE_16, MK_OP_MIN_INTEGER, MK_MAP_NONE, INT64_MAX)
+MK_REDUCE(sum_i64, uint64_t, reduce_words, uint64_t, MK_HALVE_16, ALL, MK_OP_ADD, MK_MAP_NONE, 0)
+MK_REDUCE(product_i64, uint64_t, reduce_words, uint64_t, MK_HALVE_16, ALL, MK_OP_MUL, MK_MAP_NONE, 1)
+MK_REDUCE(squares_i64, uint64_t, reduce_words, uint64_t, MK_HALVE_16, ALL, MK_OP_ADD, MK_MAP_SQUARE, 0)
+MK_REDUCE(abs_i64, uint64_t, reduce_words, uint64_t, MK_HALVE_16, ALL, MK_OP_ADD, MK_MAP_ABS_WORD, 0)
+MK_REDUCE(max_i64, int64_t, reduce_integers, int64_t, MK_HALVE_16, ALL, MK_OP_MAX_INTEGER, MK_MAP_NONE, INT64_MIN)
+MK_REDUCE(min_i64, int64_t, reduce_integers, int64_t, MK_HALVE_16, ALL, MK_OP_MIN_INTEGER, MK_MAP_NONE, INT64_MAX)
 #undef MK_REDUCE
 
 #define MK_ENTRY(NAME) {MK_FN(row_##NAME), MK_FN(columns_##NAME), MK_FN(fold_##NAME), MK_FN(merge_##NAME)}
