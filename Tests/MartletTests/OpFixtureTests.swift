@@ -34,7 +34,9 @@ import Testing
             if [".farFromZero", ".large", ".tails", ".huge"].contains(where: test.name.hasSuffix) { continue }
             let types = Set(test.inputs.map(\.dtype).filter(\.isFloatingPoint))
             if types != [.float64] { continue }
-            OpCheck(test, function, isScattered: false).runRounded(to: dtype)
+            for isScattered in [false, true] {
+                OpCheck(test, function, isScattered: isScattered).runRounded(to: dtype)
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-// Derivatives of functions, custom derivatives, recomputation, and the check of derivatives by finite differences.
+// Derivatives of functions, custom derivatives, and the check of derivatives by finite differences.
 internal import CMartletKernels
 
 /// The outputs of `function` at `inputs` and the product of its Jacobian with `tangents`: the directional derivative.
@@ -156,78 +156,6 @@ open class CustomFunction {
             }
         }
         return outputs
-    }
-}
-
-// MARK: - Activation checkpointing
-
-/// Runs `function` without keeping what its operations save; the backward pass runs it again to get them back (Chen et al.
-/// 2016). Trades one more forward pass for the memory of the activations in between.
-///
-/// The function must do the same the second time: the state of ``Generator/default`` is set back for it, so dropout draws
-/// the same masks.
-public func checkpoint(_ function: @escaping () -> Tensor) -> Tensor {
-    if !isGradEnabled { return function() }
-    let recomputation = Recomputation(function)
-    return SavedTensorHooks.with(
-        pack: { _ in recomputation.nextPlace() }, unpack: { recomputation.value($0 as! Recomputation.Place) }
-    ) { function() }
-}
-
-/// What a checkpointed function saved: nothing at first, and after it was run again what the backward pass has not used.
-private final class Recomputation {
-    /// Stands for the i-th saved tensor in the graph; the tensor goes with it.
-    final class Place {
-        let index: Int
-        let owner: Recomputation
-        init(_ index: Int, _ owner: Recomputation) {
-            self.index = index
-            self.owner = owner
-        }
-        deinit { owner.values[index] = nil }
-    }
-
-    private let function: () -> Tensor
-    private let random: Generator.State
-    private var count = 0
-    private var hasRun = false
-    private var values: [Int: Tensor] = [:]
-
-    init(_ function: @escaping () -> Tensor) {
-        self.function = function
-        random = Generator.default.state
-    }
-
-    func nextPlace() -> Place {
-        defer { count += 1 }
-        return Place(count, self)
-    }
-
-    func value(_ place: Place) -> Tensor {
-        if !hasRun { run() }
-        return values[place.index]!
-    }
-
-    private func run() {
-        let now = Generator.default.state
-        Generator.default.state = random
-        defer { Generator.default.state = now }
-        var next = 0
-        withGrad {
-            SavedTensorHooks.with(
-                pack: { tensor in
-                    self.values[next] = tensor
-                    next += 1
-                    return tensor
-                }, unpack: { $0 as! Tensor }
-            ) { _ = function() }
-        }
-        if next != count {
-            trap(
-                "checkpoint",
-                "the function saved \(count) tensors at first and \(next) when run again: it must do the same both times")
-        }
-        hasRun = true
     }
 }
 

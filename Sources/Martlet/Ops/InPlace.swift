@@ -26,6 +26,12 @@ extension Tensor {
                 "a leaf that requires gradients cannot be written in place while operations are recorded: wrap the write in "
                     + "noGrad { }" + (self.name.map { " (\($0))" } ?? ""))
         }
+        if isUntrackedView && !isKnownUniquelyReferenced(&storage) {
+            trap(
+                "\(name)",
+                "a view of shape \(dims.text) that was made under noGrad cannot be written while operations are recorded: "
+                    + "make the view outside, or write to a clone()")
+        }
         let old = aliasWithHistory()
         let node = Node(name)
         node.edges.append(old.edge)

@@ -34,11 +34,13 @@ public final class Generator: @unchecked Sendable {
 
     /// Reserves `blocks` blocks and returns where they begin.
     package func take(_ blocks: Int) -> State {
-        lock.withLock { state in
+        let start = lock.withLock { state in
             let start = state
             state.offset &+= UInt64(blocks)
             return start
         }
+        Recomputation.noteDraw(self, start)
+        return start
     }
 
     /// A number in [0, 1).

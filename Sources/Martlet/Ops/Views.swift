@@ -35,8 +35,11 @@ extension Tensor {
         let out = Tensor(
             storage: storage, dims: dims, strides: strides, offset: offset, dtype: dtype,
             contiguous: Tensor.isContiguous(dims, strides))
-        if isGradEnabled && dtype.isFloatingPoint {
+        if !isGradEnabled {
+            out.isUntrackedView = true
+        } else if dtype.isFloatingPoint {
             let base = viewBase ?? self
+            out.isUntrackedView = isUntrackedView
             out.viewBase = base
             out.record(name, self, make)
             out.historyVersion = base.historyVersion

@@ -36,6 +36,8 @@ public class Tensor: @unchecked Sendable {
     /// How often the history of this tensor, as a base of views, was rewritten by in-place operations; and for a view the
     /// count its own history was made at.
     final var historyVersion: Int32 = 0
+    /// A view made while nothing was recorded: its base does not learn of recorded writes through it.
+    final var isUntrackedView = false
     final var extras: Extras?
 
     /// What few tensors have.

@@ -31,6 +31,17 @@ import Testing
         }
     }
 
+    @Test func everyGeneratorIsSetBack() {
+        let x = Tensor.ones([64]).requiringGrad()
+        let generator = Generator(seed: 3)
+        let y = checkpoint { checkpoint { x.exp().dropout(0.5, generator: generator) }.exp() }
+        let kept = (y.detach() .> 1).to(.float32)
+        let after = generator.state
+        y.sum().backward()
+        #expect(generator.state == after && after.offset == 16)
+        #expect((x.grad! .> 0).to(.float32).equal(kept))
+    }
+
     @Test func secondDerivativesThroughCheckpoints() async {
         await #expect(processExitsWith: .success) {
             let x = [Tensor([0.3, -0.8, 1.2], dtype: .float64), Tensor([0.5, 2, -1], dtype: .float64)]

@@ -242,6 +242,28 @@ import Testing
         expectMessage(result, "[addInPlace]", "[2, 3]", "share memory")
     }
 
+    @Test func viewsMadeWithoutRecordingAreNotWrittenWithIt() async {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            let x = Tensor.zeros([2, 3])
+            let row = noGrad { x[0] }
+            row += Tensor([1.0, 2, 3]).requiringGrad()
+            print(x)
+        }
+        expectMessage(result, "[addInPlace]", "[3]", "under noGrad", "clone()")
+        // Nobody else sees this memory.
+        let w = leaf([1, 2])
+        let fresh = noGrad { Tensor.zeros([2, 3], dtype: .float64).T }
+        fresh += w
+        fresh.square().sum().backward()
+        #expect(w.grad!.toArray(Double.self) == [6, 12])
+        let base = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            let w = Tensor([1.0, 2]).requiringGrad()
+            let x = Tensor.zeros([2, 3]).T.detach()
+            x[0] = w
+        }
+        expectMessage(base, "[view]", "not contiguous", "[1, 3]")
+    }
+
     @Test func copiesBetweenOverlappingViews() {
         let x = Tensor([0.0, 1, 2, 3, 4])
         x[1...] = x[..<4]
