@@ -259,9 +259,9 @@ static void scatter(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor 
         job.grain = job.along_lines ? mk_grain_of(job.length) : mk_max64(16, mk_div_up(lines, threads));
         if (lines * job.length <= MK_GRAIN) job.grain = lines;
         int64_t groups = mk_div_up(lines, job.grain);
-        job.parts = groups >= threads || lines * job.length <= 2 * MK_GRAIN
-                        ? 1
-                        : mk_min64(mk_div_up(threads, groups), mk_max64(job.size, 1));
+        // Every part reads all the indices, which pays from four parts on.
+        int64_t parts = mk_min64(mk_div_up(threads, groups), job.size);
+        job.parts = parts >= 4 && lines * job.length > 2 * MK_GRAIN ? parts : 1;
         mk_parallel(groups * job.parts, scatter_chunk, &job);
     }
     if (converted_bytes) mk_scratch_free(converted.data, converted_bytes);
@@ -279,10 +279,15 @@ int64_t mk_scatter(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor *
 // Columns of one unit of work. Groups differ in length, so rows are cut small enough to share a long group out.
 #define ROW_TILE 256
 
+// The rows of one target: begin..<end of `sorted`.
+typedef struct row_group {
+    int64_t begin, end;
+} row_group;
+
 typedef struct rows_job {
     mk_walk rows;            // out, src with dim taken out; contiguous along dimension 0
     const uint64_t *sorted;  // target << 32 | position, ascending
-    const int64_t *groups;   // where in `sorted` each target begins, and the end
+    const row_group *groups;
     int64_t tiles;           // per row
     int64_t units_per_group; // tiles of all the rows of one target
     int64_t out_step, src_step;
@@ -323,7 +328,7 @@ static void rows_range(void *context, int64_t begin, int64_t end) {
         mk_cursor cursor;
         mk_cursor_seek(&job->rows, &cursor, rest / job->tiles);
         int64_t n = mk_min64(ROW_TILE, width - column);
-        const uint64_t *entry = job->sorted + job->groups[group], *last = job->sorted + job->groups[group + 1];
+        const uint64_t *entry = job->sorted + job->groups[group].begin, *last = job->sorted + job->groups[group].end;
         char *out = cursor.at[0] + column * out_size + (int64_t)(*entry >> 32) * job->out_step;
         const char *src = cursor.at[1] + column * src_size;
         if (job->copy) {
@@ -384,31 +389,33 @@ static bool write_rows(const mk_tensor *out, const mk_tensor *index, const mk_te
         return false;
 
     // Grouped by target, in order of position within a group.
-    int64_t bytes = (3 * n + 1) * 8;
+    int64_t bytes = 4 * n * 8;
     uint64_t *sorted = mk_scratch(bytes);
-    int64_t *groups = (int64_t *)sorted + 2 * n;
     for (int64_t i = 0; i < n; i++) {
         int64_t k = ((const int64_t *)index->data)[i * index->strides[0]];
         k += k < 0 ? size : 0;
         sorted[i] = (uint64_t)k << 32 | (uint64_t)i;
     }
     mk_sort_packed(sorted, sorted + n, n, 64 - __builtin_clzll((uint64_t)size), true);
-    int64_t count = 0, longest = 0;
-    for (int64_t i = 0; i < n; i++) {
-        if (i > 0 && sorted[i] >> 32 == sorted[i - 1] >> 32) continue;
-        if (count > 0) longest = mk_max64(longest, i - groups[count - 1]);
-        groups[count++] = i;
+    // Long groups (padding, say) to the front and short ones to the back: their tiles are shared out one by one.
+    row_group *groups = (row_group *)(void *)(sorted + 2 * n);
+    int64_t long_groups = 0, short_groups = 0;
+    for (int64_t i = 0, end; i < n; i = end) {
+        for (end = i + 1; end < n && sorted[end] >> 32 == sorted[i] >> 32;) end++;
+        bool is_long = !copy && (end - i) * ROW_TILE >= MK_GRAIN;
+        groups[is_long ? long_groups++ : n - ++short_groups] = (row_group){i, end};
     }
-    groups[count] = n;
-    longest = mk_max64(longest, n - groups[count - 1]);
 
     job.sorted = sorted;
-    job.groups = groups;
     job.tiles = mk_div_up(job.rows.shape[0], ROW_TILE);
     job.units_per_group = mk_walk_rows(&job.rows) * job.tiles;
-    // One long group (padding, say) must not end up in a chunk together with many others.
-    int64_t work = mk_min64(job.rows.shape[0], ROW_TILE) * mk_max64(mk_div_up(n, count), longest / 16);
-    mk_parallel_range(count * job.units_per_group, mk_grain_of(work), rows_range, &job);
+    job.groups = groups;
+    mk_parallel_range(long_groups * job.units_per_group, 1, rows_range, &job);
+    job.groups = groups + n - short_groups;
+    int64_t rows_of_short = 0;
+    for (int64_t g = 0; g < short_groups; g++) rows_of_short += job.groups[g].end - job.groups[g].begin;
+    int64_t work = mk_min64(job.rows.shape[0], ROW_TILE) * mk_div_up(rows_of_short, mk_max64(short_groups, 1));
+    mk_parallel_range(short_groups * job.units_per_group, mk_grain_of(work), rows_range, &job);
     mk_scratch_free(sorted, bytes);
     return true;
 }

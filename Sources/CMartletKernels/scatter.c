@@ -4,21 +4,43 @@
 
 #pragma clang fp contract(off)
 
+#define BLOCK 1024
+
+// Positions from..<to of the run whose target is in low..<high, without a branch that could not be predicted.
+static int64_t pick(const mk_scatter_run *run, int32_t *picked, int64_t from, int64_t to) {
+    int64_t count = 0;
+    for (int64_t i = from; i < to; i++) {
+        int64_t k = *(const int64_t *)(run->index + i * run->index_stride);
+        k += k < 0 ? run->size : 0;
+        picked[count] = (int32_t)(i - from);
+        count += (k >= run->low) & (k < run->high);
+    }
+    return count;
+}
+
 // `t` is the target's value and `s` the source's, both in the type of the computation.
 #define MK_SCATTER(NAME, OUT, SRC, LOAD_OUT, LOAD_SRC, STORE, COMPUTE, ALPHA, EXPRESSION)                              \
-    static void NAME(const mk_scatter_run *run) {                                                                      \
-        int64_t size = run->size, step = run->step, low = run->low, high = run->high;                                  \
+    static inline __attribute__((always_inline)) void NAME##_at(const mk_scatter_run *run, int64_t i) {                \
         COMPUTE alpha = (COMPUTE)run->ALPHA;                                                                           \
         (void)alpha;                                                                                                   \
-        for (int64_t i = 0; i < run->n; i++) {                                                                         \
-            int64_t k = *(const int64_t *)(run->index + i * run->index_stride);                                        \
-            k += k < 0 ? size : 0;                                                                                     \
-            if (k < low || k >= high) continue;                                                                        \
-            OUT *target = (OUT *)(void *)(run->out + i * run->out_stride + k * step);                                  \
-            COMPUTE s = (COMPUTE)LOAD_SRC(*(const SRC *)(run->src + i * run->src_stride));                             \
-            COMPUTE t = (COMPUTE)LOAD_OUT(*target);                                                                    \
-            (void)t;                                                                                                   \
-            *target = (OUT)STORE((EXPRESSION));                                                                        \
+        int64_t k = *(const int64_t *)(run->index + i * run->index_stride);                                            \
+        k += k < 0 ? run->size : 0;                                                                                    \
+        OUT *target = (OUT *)(void *)(run->out + i * run->out_stride + k * run->step);                                 \
+        COMPUTE s = (COMPUTE)LOAD_SRC(*(const SRC *)(run->src + i * run->src_stride));                                 \
+        COMPUTE t = (COMPUTE)LOAD_OUT(*target);                                                                        \
+        (void)t;                                                                                                       \
+        *target = (OUT)STORE((EXPRESSION));                                                                            \
+    }                                                                                                                  \
+    static void NAME(const mk_scatter_run *pointer) {                                                                  \
+        const mk_scatter_run run = *pointer;                                                                           \
+        if (run.low == 0 && run.high == run.size) {                                                                    \
+            for (int64_t i = 0; i < run.n; i++) NAME##_at(&run, i);                                                    \
+            return;                                                                                                    \
+        }                                                                                                              \
+        for (int64_t i = 0; i < run.n; i += BLOCK) {                                                                   \
+            int32_t picked[BLOCK];                                                                                     \
+            int64_t count = pick(&run, picked, i, mk_min64(i + BLOCK, run.n));                                         \
+            for (int64_t j = 0; j < count; j++) NAME##_at(&run, i + picked[j]);                                        \
         }                                                                                                              \
     }
 
