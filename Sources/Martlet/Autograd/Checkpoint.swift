@@ -99,7 +99,8 @@ final class Recomputation {
         if next != count {
             trap(
                 "checkpoint",
-                "the function saved \(count) tensors at first and \(next) when run again: it must do the same both times")
+                "the function saved \(count) tensors at first and \(next) when run again: it must do the same both times"
+            )
         }
         hasRun = true
     }

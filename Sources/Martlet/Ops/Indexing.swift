@@ -166,10 +166,29 @@ extension Tensor {
                     let cleared = g.clone()
                     ctx.give(0, cleared.indexCopyInPlace(d, ctx[0], Tensor.zeros(shape, g.dtype)))
                 }
-                ctx.give(1, g.indexSelect(d, ctx[0]))
+                guard ctx.needs(1) else { return }
+                let part = g.indexSelect(d, ctx[0])
+                guard let winners = Tensor.lastOfRepeated(ctx[0], g.dims[d]) else {
+                    ctx.give(1, part)
+                    return
+                }
+                var shape = Dims(repeating: 1, count: g.rank)
+                shape[d] = winners.count
+                ctx.give(1, part * winners.to(g.dtype).reshape(shape))
             }
         }
         return self
+    }
+
+    /// Which elements of an index (rank 1) into a dimension of `size` are the last of their value; nil when all are.
+    private static func lastOfRepeated(_ index: Tensor, _ size: Int) -> Tensor? {
+        noGrad {
+            let place = Tensor.arange(index.count)
+            let last = Tensor.zeros(Dims([size]), .int64)
+            Kernels.indexCopy("indexCopyInPlace", last, index, place, 0)
+            let wins = last.indexSelect(0, index) .== place
+            return wins.all().item() != 0 ? nil : wins
+        }
     }
 
     /// Applies everything but index tensors; those come back with the dimension of the view that they index.

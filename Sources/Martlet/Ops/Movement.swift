@@ -237,14 +237,23 @@ extension Tensor {
         return (out, index, d)
     }
 
-    /// A copy with source[i][j][k] at [index[i][j][k]][j][k] for dim 0, and so on. A 0-dimensional source fills.
+    /// A copy with source[i][j][k] at [index[i][j][k]][j][k] for dim 0, and so on; of several for one place the last is
+    /// kept. A 0-dimensional source fills.
     public func scatter(_ dim: Int, _ index: Tensor, _ source: Tensor) -> Tensor {
+        let isFill = source.rank == 0
         let (out, index, d) = scattered("scatter", MK_SCATTER_SET, dim, index, source)
         out.record("scatter", self, source.to(dtype)) { node in
             node.save(index)
             return { ctx, g in
                 ctx.give(0, g.scatter(d, ctx[0], Tensor.zeros(Dims(), g.dtype)))
-                ctx.give(1, source.rank == 0 ? g.gather(d, ctx[0]).sum() : g.gather(d, ctx[0]))
+                guard ctx.needs(1) else { return }
+                // Of sources for one place the last was kept.
+                let wins = noGrad {
+                    let place = Tensor.arange(ctx[0].count).reshape(ctx[0].dims)
+                    return Tensor.zeros(g.dims, .int64).scatter(d, ctx[0], place).gather(d, ctx[0]) .== place
+                }
+                let part = g.gather(d, ctx[0]) * wins.to(g.dtype)
+                ctx.give(1, isFill ? part.sum() : part)
             }
         }
         return out
@@ -252,12 +261,13 @@ extension Tensor {
 
     /// A copy to which source[i][j][k] is added at [index[i][j][k]][j][k] for dim 0, and so on; repeated places add up.
     public func scatterAdd(_ dim: Int, _ index: Tensor, _ source: Tensor) -> Tensor {
+        let isFill = source.rank == 0
         let (out, index, d) = scattered("scatterAdd", MK_SCATTER_ADD, dim, index, source)
         out.record("scatterAdd", self, source.to(dtype)) { node in
             node.save(index)
             return { ctx, g in
                 ctx.give(0, g)
-                ctx.give(1, source.rank == 0 ? g.gather(d, ctx[0]).sum() : g.gather(d, ctx[0]))
+                ctx.give(1, isFill ? g.gather(d, ctx[0]).sum() : g.gather(d, ctx[0]))
             }
         }
         return out

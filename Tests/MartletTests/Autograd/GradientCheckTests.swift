@@ -79,7 +79,9 @@ import Testing
         Subject(name: "attention, causal and multi-query", shapes: [[1, 4, 3, 4], [1, 4, 1, 4], [1, 4, 1, 4]]) {
             Tensor.scaledDotProductAttention($0[0], $0[1], $0[2], causal: true)
         },
-        Subject(name: "attention, grouped, with bias", shapes: [[1, 2, 4, 2], [1, 3, 2, 2], [1, 3, 2, 2], [4, 1, 3]]) {
+        Subject(
+            name: "attention, grouped, with bias", shapes: [[1, 2, 4, 2], [1, 3, 2, 2], [1, 3, 2, 2], [4, 1, 3]]
+        ) {
             Tensor.scaledDotProductAttention($0[0], $0[1], $0[2], bias: $0[3], scale: 0.6)
         },
         Subject(name: "attention, window and padding", shapes: [[2, 4, 1, 3], [2, 6, 1, 3], [2, 6, 1, 3]]) {
@@ -118,6 +120,12 @@ import Testing
             let index = Tensor([[0, 2, 1, 0], [0, 1, 1, 2]])
             return $0[0].exp().gather(0, index) * $0[0].scatterAdd(0, index, $0[1].square()).sum(dim: 0)
         },
+        Subject(name: "repeated places", shapes: [[4, 3], [3, 3], []]) {
+            let rows = Tensor([1, 1, 3])
+            let index = Tensor([[0, 1, 1], [0, 3, 1], [2, 3, 3]])
+            return $0[0].exp().indexCopy(0, rows, $0[1].sin()) + $0[0].sin().scatter(0, index, $0[1].exp())
+                * $0[0].scatter(0, index, $0[2]) + $0[0].indexAdd(0, rows, $0[1].square(), alpha: 0.5)
+        },
         Subject(name: "joining", shapes: [[2, 3], [2, 2]]) {
             Tensor.cat([$0[0].exp(), $0[1] * $0[1]], dim: 1).roll(2, dim: 1).pad([(1, 0), (0, 1)], value: 2).square()
         },
@@ -139,7 +147,9 @@ import Testing
         },
         Subject(name: "dropout", shapes: [[4, 5]]) { $0[0].exp().dropout(0.4, generator: Generator(seed: 3)) },
         Subject(name: "a transformer block", shapes: [[1, 3, 8], [8], [40, 8], [8, 8], [8, 8]]) { inputs in
-            let (x, scale, weightIn, weightOut, weightAttention) = (inputs[0], inputs[1], inputs[2], inputs[3], inputs[4])
+            let (x, scale, weightIn, weightOut, weightAttention) = (
+                inputs[0], inputs[1], inputs[2], inputs[3], inputs[4]
+            )
             let y = x.layerNorm(weight: scale)
             let parts = y.linear(weightIn).split([8, 8, 8, 8, 8], dim: -1)
             let tables = RotaryTables(length: 4, rotary: 4, dtype: .float64)

@@ -14,8 +14,8 @@ func onSmallStack(_ body: @escaping @Sendable () -> Void) {
     done.wait()
 }
 
-/// Deep graphs use no deep stack, neither for the backward pass nor for being freed. Each test in a process of its own: an
-/// overflow would end all the others.
+/// Deep graphs use no deep stack, neither for the backward pass nor for being freed. Each test has a process of its own:
+/// an overflow would end all the others.
 @Suite struct GraphLimitTests {
     @Test func chainsOf100000Operations() async {
         await #expect(processExitsWith: .success) {

@@ -1,8 +1,10 @@
 import Martlet
 
-/// Where two tensors differ by more than rtol * |expected| + atol * max(1, largest |expected|), or nil. NaN equals NaN and
-/// infinities equal themselves; the sign of zero does not count.
-func difference(_ actual: Tensor, _ expected: Tensor, rtol: Double = 0, atol: Double = 0, scaled: Bool = false) -> String? {
+/// Where two tensors differ by more than rtol * |expected| + atol * max(1, largest |expected|), or nil. NaN equals NaN
+/// and infinities equal themselves; the sign of zero does not count.
+func difference(_ actual: Tensor, _ expected: Tensor, rtol: Double = 0, atol: Double = 0, scaled: Bool = false)
+    -> String?
+{
     if actual.shape != expected.shape { return "shape \(actual.shape), expected \(expected.shape)" }
     // Whole numbers beyond 2^53 are no Doubles.
     if actual.dtype == .int64 && expected.dtype == .int64 {

@@ -37,8 +37,8 @@ enum OpTable {
         "cast": { x, a in [x[0].to(DType(name: a.text("dtype"))!)] },
     ]
 
-    /// An op of two tensors; `scalar` is called for a Swift number on the right, `left` for one on the left. Without them a
-    /// number becomes a tensor of no dimension.
+    /// An op of two tensors; `int` and `double` are called for a Swift number on the right, `left` for one on the left.
+    /// Without them a number becomes a tensor of no dimension.
     private static func two(
         _ f: @escaping @Sendable (Tensor, Tensor) -> Tensor,
         int: (@Sendable (Tensor, Int) -> Tensor)? = nil,
@@ -153,7 +153,9 @@ enum OpTable {
             let padding = a.json["padding"]!.arrayValue!.map { pair in
                 (before: pair.arrayValue![0].intValue!, after: pair.arrayValue![1].intValue!)
             }
-            return [x[0].pad(padding, mode: PaddingMode(rawValue: a.text("mode"))!, value: a.optionalNumber("value") ?? 0)]
+            return [
+                x[0].pad(padding, mode: PaddingMode(rawValue: a.text("mode"))!, value: a.optionalNumber("value") ?? 0)
+            ]
         },
         "flip": { x, a in [x[0].flip(a.ints("dims"))] },
         "roll": { x, a in
@@ -208,7 +210,8 @@ enum OpTable {
                     weightOffset: a.optionalNumber("weightOffset") ?? 0)
             ]
         },
-        "embedding": { x, a in [x[1].embedding(x[0], paddingIndex: a.has("paddingIndex") ? a.int("paddingIndex") : nil)] },
+        "embedding": { x, a in [x[1].embedding(x[0], paddingIndex: a.has("paddingIndex") ? a.int("paddingIndex") : nil)]
+        },
         "scaledDotProductAttention": { x, a in
             let bias = a.bool("hasBias") ? x[3] : nil
             return [

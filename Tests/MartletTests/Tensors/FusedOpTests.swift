@@ -11,7 +11,8 @@ import Testing
 
     /// Chunks of 64 rows: a vocabulary of 131,072 or more.
     @Test(arguments: [
-        (rows: 5, classes: 11, width: 3), (rows: 130, classes: 200_000, width: 4), (rows: 64, classes: 131_072, width: 2),
+        (rows: 5, classes: 11, width: 3), (rows: 130, classes: 200_000, width: 4),
+        (rows: 64, classes: 131_072, width: 2),
         (rows: 65, classes: 131_072, width: 2), (rows: 0, classes: 5, width: 2),
     ])
     func linearCrossEntropy(_ size: (rows: Int, classes: Int, width: Int)) {
@@ -21,7 +22,9 @@ import Testing
         let w = numbers([size.classes, size.width], dtype, 2).requiringGrad()
         let targets = Tensor.randint(0, size.classes, [size.rows], generator: Generator(seed: 3))
         if size.rows > 3 { targets[2] = Tensor(-100) }
-        for (smoothing, zLoss, scale) in large ? [(0.1, 1e-4, 0.5)] : [(0, 0, 1), (0.1, 0, 1), (0, 0.01, 0.5), (0.2, 0.1, 2)] {
+        for (smoothing, zLoss, scale) in large
+            ? [(0.1, 1e-4, 0.5)] : [(0, 0, 1), (0.1, 0, 1), (0, 0.01, 0.5), (0.2, 0.1, 2)]
+        {
             let (loss, entropy) = x.linearCrossEntropy(
                 weight: w, targets: targets, labelSmoothing: smoothing, zLoss: zLoss, logitScale: scale)
             let logits = x.linear(w)
@@ -86,7 +89,8 @@ import Testing
         if causal { hidden = hidden.logicalOr(columns .> rows) }
         if let window { hidden = hidden.logicalOr((rows - columns) .>= Double(window)) }
         if let keyStart { hidden = hidden.logicalOr(columns .< keyStart.reshape([-1, 1, 1, 1])) }
-        let weights = scores.maskedFill(hidden, -1e300).softmax(dim: -1).maskedFill(hidden.all(dim: -1, keepDim: true), 0)
+        let weights = scores.maskedFill(hidden, -1e300).softmax(dim: -1).maskedFill(
+            hidden.all(dim: -1, keepDim: true), 0)
         return Tensor.einsum("bhts,bshd->bthd", weights, v)
     }
 
@@ -126,7 +130,8 @@ import Testing
                 let a = Tensor.scaledDotProductAttention(
                     low[0], low[1], low[2], bias: lowBias, causal: causal, window: window, keyStart: keyStart)
                 let b = attention(
-                    high[0], high[1], high[2], bias: lowBias?.double(), causal: causal, window: window, keyStart: keyStart)
+                    high[0], high[1], high[2], bias: lowBias?.double(), causal: causal, window: window,
+                    keyStart: keyStart)
                 let tolerance = dtype == .float32 ? 2e-5 : 3e-2
                 #expect(difference(a, b, rtol: tolerance, atol: tolerance, scaled: true) == nil, "\(label) in \(dtype)")
                 let ga = grad(of: a, wrt: low, gradient: g.to(dtype))
@@ -146,7 +151,8 @@ import Testing
         func run(_ copy: Bool) -> Tensor {
             let parts = qkv.reshape([2, 9, 3, 4, 8]).unbind(2).map { copy ? $0.contiguous() : $0 }
             return grad(
-                of: Tensor.scaledDotProductAttention(parts[0], parts[1], parts[2], causal: true).square().sum(), wrt: qkv)
+                of: Tensor.scaledDotProductAttention(parts[0], parts[1], parts[2], causal: true).square().sum(),
+                wrt: qkv)
         }
         #expect(run(false).equal(run(true)))
     }
@@ -173,7 +179,9 @@ import Testing
             check({ $0.softmax(dim: -1) }, "softmax")
             check({ $0.logSoftmax(dim: -1) }, "logSoftmax")
             check({ $0.rmsNorm(weight: weight.to($0.dtype)) }, "rmsNorm")
-            if width > 2 { check({ $0.layerNorm(weight: weight.to($0.dtype), bias: weight.to($0.dtype)) }, "layerNorm") }
+            if width > 2 {
+                check({ $0.layerNorm(weight: weight.to($0.dtype), bias: weight.to($0.dtype)) }, "layerNorm")
+            }
         }
     }
 

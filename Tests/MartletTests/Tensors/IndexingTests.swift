@@ -67,7 +67,9 @@ import Testing
         #expect(y[[0, 1], .all, [0, 1]].shape == [2, 3, 5])
         #expect(y[.newAxis, [0, 1], .all, .newAxis].shape == [1, 2, 3, 1, 4, 5])
         #expect(y[[0, 1], .newAxis, [0, 1]].shape == [2, 1, 4, 5])
-        #expect(values(y[.all, [0, 2], .all, [4, 0]][1, 0]) == [y[0, 2, 0, 0], y[0, 2, 1, 0], y[0, 2, 2, 0], y[0, 2, 3, 0]].map { Int($0.item()) })
+        #expect(
+            values(y[.all, [0, 2], .all, [4, 0]][1, 0])
+                == [y[0, 2, 0, 0], y[0, 2, 1, 0], y[0, 2, 2, 0], y[0, 2, 3, 0]].map { Int($0.item()) })
     }
 
     @Test func masks() {

@@ -20,7 +20,8 @@ import Testing
         // Sums of k products of unit variance, each rounded in the accumulator's precision.
         let accumulator = dtype == .float64 ? 0x1p-52 : 0x1p-23
         let found = difference(
-            found, expected, rtol: 2 * unit + rounding, atol: 16 * accumulator * Double(k).squareRoot() + 8 * accumulator)
+            found, expected, rtol: 2 * unit + rounding,
+            atol: 16 * accumulator * Double(k).squareRoot() + 8 * accumulator)
         #expect(found == nil, "\(what) in \(dtype)")
     }
 
@@ -43,7 +44,9 @@ import Testing
 
     /// On both sides of the size where oneDNN takes over, with gradients.
     @Test(arguments: [DType.float32, .bfloat16]) func gradients(_ dtype: DType) {
-        for (m, k, n) in [(7, 5, 3), (32, 32, 32), (33, 32, 32), (64, 50, 70), (1, 300, 400), (300, 1, 200), (200, 300, 1)] {
+        for (m, k, n) in [
+            (7, 5, 3), (32, 32, 32), (33, 32, 32), (64, 50, 70), (1, 300, 400), (300, 1, 200), (200, 300, 1),
+        ] {
             let a = numbers([m, k], dtype, 1).requiringGrad()
             let b = numbers([k, n], dtype, 2).requiringGrad()
             let g = numbers([m, n], dtype, 3)

@@ -110,7 +110,9 @@ private func words(seed: UInt64, offset: UInt64, blocks: Int) -> [UInt32] {
             let one = everything()
             for count in [2, 3, 7] {
                 CPU.threadCount = count
-                for (i, (a, b)) in zip(one, everything()).enumerated() { #expect(a.equal(b), "\(i) with \(count) threads") }
+                for (i, (a, b)) in zip(one, everything()).enumerated() {
+                    #expect(a.equal(b), "\(i) with \(count) threads")
+                }
             }
         }
     }

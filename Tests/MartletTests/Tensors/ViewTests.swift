@@ -52,9 +52,10 @@ import Testing
 
     @Test func sharing() {
         let x = Tensor.arange(12).reshape([3, 4])
-        for view in [x.T, x.reshape([2, 6]), x.view([12]), x.narrow(0, start: 1, length: 2), x.unsqueeze(0), x.diagonal(),
-            x.expand([2, 3, 4]), x.flatten(), x.detach(), x.split(2)[1], x.unbind()[2], x.moveDim(0, 1)]
-        {
+        for view in [
+            x.T, x.reshape([2, 6]), x.view([12]), x.narrow(0, start: 1, length: 2), x.unsqueeze(0), x.diagonal(),
+            x.expand([2, 3, 4]), x.flatten(), x.detach(), x.split(2)[1], x.unbind()[2], x.moveDim(0, 1),
+        ] {
             #expect(view.sharesStorage(with: x))
         }
         #expect(!x.T.reshape([12]).sharesStorage(with: x))
