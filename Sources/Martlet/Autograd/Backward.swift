@@ -42,7 +42,9 @@ extension Tensor {
     /// Calls `hook` after a gradient was added to this leaf's ``grad``: an optimizer that steps while the pass runs.
     @discardableResult
     public func registerAfterAccumulateHook(_ hook: @escaping (Tensor) -> Void) -> HookHandle {
-        guard leafRequiresGrad else { trap("registerAfterAccumulateHook", "only a leaf that requires gradients has one") }
+        guard leafRequiresGrad else {
+            trap("registerAfterAccumulateHook", "only a leaf that requires gradients has one")
+        }
         let id = HookHandle.next()
         ensureExtras().afterAccumulation[id] = hook
         return HookHandle { [weak self] in self?.extras?.afterAccumulation[id] = nil }
@@ -59,10 +61,12 @@ extension Tensor {
     /// The same elements and memory, cut off from the history: no gradient flows through.
     public func detach() -> Tensor { alias() }
 
-    /// Takes over the memory, shape and type of `value` without recording, as PyTorch's `x.data = value`: for loading and
-    /// converting parameters. The gradient is dropped when its shape or type no longer fits.
+    /// Takes over the memory, shape and type of `value` without recording, as PyTorch's `x.data = value`: for loading
+    /// and converting parameters. The gradient is dropped when its shape or type no longer fits.
     public func setData(_ value: Tensor) {
-        if node != nil { trap("setData", "this tensor is a result of recorded operations: only leaves can be replaced") }
+        if node != nil {
+            trap("setData", "this tensor is a result of recorded operations: only leaves can be replaced")
+        }
         storage = value.storage
         dims = value.dims
         strideDims = value.strideDims
@@ -86,8 +90,6 @@ public final class HookHandle {
         hookIDs.wrappingAdd(1, ordering: .relaxed).newValue
     }
 }
-
-
 
 private let hookIDs = Atomic<Int>(0)
 
@@ -156,8 +158,8 @@ private func seeds(_ tensors: [Tensor], _ gradients: [Tensor?]?, _ op: StaticStr
         if !tensor.requiresGrad {
             trap(
                 "\(op)",
-                "the tensor of shape \(tensor.dims.text) does not require gradients: nothing that it was made of does, or "
-                    + "it was made under noGrad")
+                "the tensor of shape \(tensor.dims.text) does not require gradients: nothing that it was made of does, "
+                    + "or it was made under noGrad")
         }
         if let gradient = gradients?[i] {
             if gradient.dims != tensor.dims {

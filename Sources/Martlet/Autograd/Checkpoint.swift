@@ -1,11 +1,11 @@
 // Activation checkpointing.
 internal import CMartletKernels
 
-/// Runs `function` without keeping what its operations save; the backward pass runs it again to get them back (Chen et al.
-/// 2016). Trades one more forward pass for the memory of the activations in between.
+/// Runs `function` without keeping what its operations save; the backward pass runs it again to get them back (Chen et
+/// al. 2016). Trades one more forward pass for the memory of the activations in between.
 ///
-/// The function must do the same the second time. Every ``Generator`` it draws from is set back for that, so dropout draws
-/// the same masks, and then goes on where it was.
+/// The function must do the same the second time. Every ``Generator`` it draws from is set back for that, so dropout
+/// draws the same masks, and then goes on where it was.
 public func checkpoint(_ function: @escaping () -> Tensor) -> Tensor {
     if !isGradEnabled { return function() }
     let recomputation = Recomputation(function)
@@ -16,7 +16,8 @@ public func checkpoint(_ function: @escaping () -> Tensor) -> Tensor {
     }
 }
 
-/// What a checkpointed function saved: nothing at first, and after it was run again what the backward pass has not used.
+/// What a checkpointed function saved: nothing at first, and after it was run again what the backward pass has not
+/// used.
 final class Recomputation {
     /// Stands for the i-th saved tensor in the graph; the tensor goes with it.
     final class Place {
@@ -99,7 +100,8 @@ final class Recomputation {
         if next != count {
             trap(
                 "checkpoint",
-                "the function saved \(count) tensors at first and \(next) when run again: it must do the same both times"
+                "the function saved \(count) tensors at first and \(next) when run again: it must do the same both "
+                    + "times"
             )
         }
         hasRun = true

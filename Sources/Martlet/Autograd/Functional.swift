@@ -87,8 +87,8 @@ public func jacobian(_ function: (Tensor) -> Tensor, _ input: Tensor) -> Tensor 
 /// let y = Cube().apply([x])[0]
 /// ```
 ///
-/// `forward` runs unrecorded. `backward` gets a gradient for each output and returns one, or nil, for each input; written
-/// with differentiable operations it can be differentiated again.
+/// `forward` runs unrecorded. `backward` gets a gradient for each output and returns one, or nil, for each input;
+/// written with differentiable operations it can be differentiated again.
 open class CustomFunction {
     private var pending: [Tensor] = []
     private var context: BackwardContext?
@@ -115,7 +115,9 @@ open class CustomFunction {
 
     /// Runs the function on `inputs` and records it.
     public final func apply(_ inputs: [Tensor]) -> [Tensor] {
-        if used { trap("CustomFunction", "an instance of \(type(of: self)) is applied twice: make a new one each time") }
+        if used {
+            trap("CustomFunction", "an instance of \(type(of: self)) is applied twice: make a new one each time")
+        }
         used = true
         let results = noGrad { forward(inputs) }
         // An input returned as it came gets an identity of its own.

@@ -229,8 +229,8 @@ public enum SavedTensorHooks {
         return Unmanaged<Pair>.fromOpaque(slot).takeUnretainedValue()
     }
 
-    /// Runs `body` while `pack` is called on every tensor that an operation saves; `unpack` gives it back in the backward
-    /// pass, whenever that runs.
+    /// Runs `body` while `pack` is called on every tensor that an operation saves; `unpack` gives it back in the
+    /// backward pass, whenever that runs.
     public static func with<R>(
         pack: @escaping (Tensor) -> Any, unpack: @escaping (Any) -> Tensor, _ body: () throws -> R
     ) rethrows -> R {

@@ -1,5 +1,5 @@
-// The way from an op to a device's kernels: one function a kernel family, called with operands that are already checked.
-// A second device adds a case to each switch here and nothing above.
+// The way from an op to a device's kernels: one function a kernel family, called with operands that are already
+// checked. A second device adds a case to each switch here and nothing above.
 internal import CMartletKernels
 internal import COneDNN
 
@@ -155,8 +155,8 @@ enum Kernels {
         let bad = noGrad { index.detach().contiguous().reshape([-1])[Int(failure)].item() }
         trap(
             "\(op)",
-            "index \(Int(bad)) is out of range for dimension \(dim) of size \(indexed.dims[dim]); the indexed tensor has "
-                + "the shape \(indexed.dims.text)" + (indexed.name.map { " (\($0))" } ?? ""))
+            "index \(Int(bad)) is out of range for dimension \(dim) of size \(indexed.dims[dim]); the indexed tensor "
+                + "has the shape \(indexed.dims.text)" + (indexed.name.map { " (\($0))" } ?? ""))
     }
 
     static func countNonzero(_ input: Tensor) -> Int {
@@ -183,7 +183,8 @@ enum Kernels {
         var o = out.descriptor()
         var x = a.descriptor()
         var y = b.descriptor()
-        // oneDNN has no float64 or integer product, and creating and starting a primitive costs more than a tiny product.
+        // oneDNN has no float64 or integer product, and creating and starting a primitive costs more than a tiny
+        // product.
         let work = out.count &* a.dims[2]
         if a.dtype.isFloatingPoint && a.dtype != .float64 && work > 32 * 32 * 32 && out.count > 0 && a.dims[2] > 0 {
             if mdnn_matmul(&o, &x, &y, accumulate) == 0 { return }

@@ -4,8 +4,8 @@ internal import CMartletKernels
 // MARK: - Preparation shared by all
 
 extension Tensor {
-    /// The type that an operation on `a` and `b` computes in. A 0-dimensional tensor counts as a scalar: it decides only
-    /// when it is of a higher category (bool < integer < floating point).
+    /// The type that an operation on `a` and `b` computes in. A 0-dimensional tensor counts as a scalar: it decides
+    /// only when it is of a higher category (bool < integer < floating point).
     static func resultType(_ a: Tensor, _ b: Tensor) -> DType {
         if a.dtype == b.dtype { return a.dtype }
         if a.dims.count > 0 && b.dims.count == 0 && a.dtype.category >= b.dtype.category { return a.dtype }
@@ -47,7 +47,9 @@ extension Tensor {
 
     /// Computes `op` on promoted, broadcast operands, without recording.
     @inline(__always)
-    static func compute(_ name: StaticString, _ op: mk_binary_op, _ a: Tensor, _ b: Tensor, _ type: DType? = nil) -> Tensor {
+    static func compute(_ name: StaticString, _ op: mk_binary_op, _ a: Tensor, _ b: Tensor, _ type: DType? = nil)
+        -> Tensor
+    {
         let out = Tensor(uninitialized: broadcastDims(name, a, b), type ?? a.dtype)
         Kernels.binary(op, out, a, b)
         return out
@@ -56,7 +58,9 @@ extension Tensor {
     /// Computes `op` with a Swift number. The number counts as a scalar in promotion: an integer tensor with a Double
     /// becomes float32.
     @inline(__always)
-    func computeScalar(_ op: mk_binary_op, _ value: mk_scalar, isFloat: Bool, left: Bool, _ type: DType? = nil) -> Tensor {
+    func computeScalar(_ op: mk_binary_op, _ value: mk_scalar, isFloat: Bool, left: Bool, _ type: DType? = nil)
+        -> Tensor
+    {
         let x = isFloat && !dtype.isFloatingPoint ? to(.float32) : dtype == .bool ? to(.int64) : self
         let out = Tensor(uninitialized: x.dims, type ?? x.dtype)
         Kernels.binary(op, out, x, value, scalarOnLeft: left)
@@ -174,13 +178,18 @@ extension Tensor {
     public static func / (a: Tensor, b: Int) -> Tensor { a.scalarDiv(Double(b)) }
     public static func / (a: Int, b: Tensor) -> Tensor { b.scalarDividing(Double(a)) }
 
-    /// The quotient rounded toward minus infinity, as Python's `//`. No gradient flows. Integer division by zero gives 0.
+    /// The quotient rounded toward minus infinity, as Python's `//`. No gradient flows. Integer division by zero gives
+    /// 0.
     public func floorDivide(_ other: Tensor) -> Tensor {
         let (x, y) = Tensor.promoted(self, other)
         return Tensor.compute("floorDivide", MK_FLOOR_DIV, x, y)
     }
-    public func floorDivide(_ other: Double) -> Tensor { computeScalar(MK_FLOOR_DIV, mk_scalar(other), isFloat: true, left: false) }
-    public func floorDivide(_ other: Int) -> Tensor { computeScalar(MK_FLOOR_DIV, mk_scalar(other), isFloat: false, left: false) }
+    public func floorDivide(_ other: Double) -> Tensor {
+        computeScalar(MK_FLOOR_DIV, mk_scalar(other), isFloat: true, left: false)
+    }
+    public func floorDivide(_ other: Int) -> Tensor {
+        computeScalar(MK_FLOOR_DIV, mk_scalar(other), isFloat: false, left: false)
+    }
 
     /// The remainder with the sign of the divisor, as Python's `%`.
     public func remainder(_ other: Tensor) -> Tensor {
@@ -329,11 +338,21 @@ extension Tensor {
         }
         return compute(name, op, x, y)
     }
-    public func bitwiseAnd(_ other: Tensor) -> Tensor { Tensor.bits("bitwiseAnd", MK_BITWISE_AND, self, other, bool: true) }
-    public func bitwiseOr(_ other: Tensor) -> Tensor { Tensor.bits("bitwiseOr", MK_BITWISE_OR, self, other, bool: true) }
-    public func bitwiseXor(_ other: Tensor) -> Tensor { Tensor.bits("bitwiseXor", MK_BITWISE_XOR, self, other, bool: true) }
-    public func shiftLeft(_ other: Tensor) -> Tensor { Tensor.bits("shiftLeft", MK_SHIFT_LEFT, self, other, bool: false) }
-    public func shiftRight(_ other: Tensor) -> Tensor { Tensor.bits("shiftRight", MK_SHIFT_RIGHT, self, other, bool: false) }
+    public func bitwiseAnd(_ other: Tensor) -> Tensor {
+        Tensor.bits("bitwiseAnd", MK_BITWISE_AND, self, other, bool: true)
+    }
+    public func bitwiseOr(_ other: Tensor) -> Tensor {
+        Tensor.bits("bitwiseOr", MK_BITWISE_OR, self, other, bool: true)
+    }
+    public func bitwiseXor(_ other: Tensor) -> Tensor {
+        Tensor.bits("bitwiseXor", MK_BITWISE_XOR, self, other, bool: true)
+    }
+    public func shiftLeft(_ other: Tensor) -> Tensor {
+        Tensor.bits("shiftLeft", MK_SHIFT_LEFT, self, other, bool: false)
+    }
+    public func shiftRight(_ other: Tensor) -> Tensor {
+        Tensor.bits("shiftRight", MK_SHIFT_RIGHT, self, other, bool: false)
+    }
 }
 
 // MARK: - Three operands

@@ -7,10 +7,14 @@ extension Tensor {
     public convenience init<T: TensorScalar>(_ values: [T], shape: [Int]? = nil) {
         let dims = Dims(shape ?? [values.count])
         if dims.product != values.count {
-            trap("Tensor", "\(values.count) values do not fill the shape \(dims.text), which has \(dims.product) elements")
+            trap(
+                "Tensor",
+                "\(values.count) values do not fill the shape \(dims.text), which has \(dims.product) elements")
         }
         self.init(uninitialized: dims, T.dtype)
-        values.withUnsafeBytes { if $0.count > 0 { storage.pointer.copyMemory(from: $0.baseAddress!, byteCount: $0.count) } }
+        values.withUnsafeBytes {
+            if $0.count > 0 { storage.pointer.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+        }
     }
 
     /// A tensor of Doubles, stored as float32 unless `dtype` says otherwise: Swift's decimal literals are Doubles, and
@@ -18,10 +22,14 @@ extension Tensor {
     public convenience init(_ values: [Double], shape: [Int]? = nil, dtype: DType = .float32) {
         let dims = Dims(shape ?? [values.count])
         if dims.product != values.count {
-            trap("Tensor", "\(values.count) values do not fill the shape \(dims.text), which has \(dims.product) elements")
+            trap(
+                "Tensor",
+                "\(values.count) values do not fill the shape \(dims.text), which has \(dims.product) elements")
         }
         let source = Tensor(uninitialized: dims, .float64)
-        values.withUnsafeBytes { if $0.count > 0 { source.storage.pointer.copyMemory(from: $0.baseAddress!, byteCount: $0.count) } }
+        values.withUnsafeBytes {
+            if $0.count > 0 { source.storage.pointer.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+        }
         if dtype == .float64 {
             self.init(sharing: source)
         } else {
@@ -72,10 +80,14 @@ extension Tensor {
     }
 
     /// Zeros.
-    public static func zeros(_ shape: [Int], dtype: DType = .float32) -> Tensor { zeros(checked(shape, "zeros"), dtype) }
+    public static func zeros(_ shape: [Int], dtype: DType = .float32) -> Tensor {
+        zeros(checked(shape, "zeros"), dtype)
+    }
 
     /// Ones.
-    public static func ones(_ shape: [Int], dtype: DType = .float32) -> Tensor { full(checked(shape, "ones"), 1, dtype) }
+    public static func ones(_ shape: [Int], dtype: DType = .float32) -> Tensor {
+        full(checked(shape, "ones"), 1, dtype)
+    }
 
     /// Every element `value`.
     public static func full(_ shape: [Int], _ value: Double, dtype: DType = .float32) -> Tensor {
@@ -88,7 +100,9 @@ extension Tensor {
     }
 
     /// Zeros of the shape of `other`, and of its type unless given.
-    public static func zeros(like other: Tensor, dtype: DType? = nil) -> Tensor { zeros(other.dims, dtype ?? other.dtype) }
+    public static func zeros(like other: Tensor, dtype: DType? = nil) -> Tensor {
+        zeros(other.dims, dtype ?? other.dtype)
+    }
 
     /// Ones of the shape of `other`, and of its type unless given.
     public static func ones(like other: Tensor, dtype: DType? = nil) -> Tensor {

@@ -1,18 +1,19 @@
-// In-place operations: they write the shared memory, bump its version, and rewrite the history of the tensor (and, through
-// a view, of the tensor it views) so that gradients are those of the values actually used.
+// In-place operations: they write the shared memory, bump its version, and rewrite the history of the tensor (and,
+// through a view, of the tensor it views) so that gradients are those of the values actually used.
 internal import CMartletKernels
 
 extension Tensor {
     /// Runs `write`, which changes this tensor's elements, and records it. `make` builds the backward closure as for a
     /// result of (old self, inputs...): input 0 is this tensor before the write.
     func mutate(
-        _ name: StaticString, _ inputs: [Tensor], broadcasts: Bool = false, write: () -> Void, _ make: @escaping MakeBackward
+        _ name: StaticString, _ inputs: [Tensor], broadcasts: Bool = false, write: () -> Void,
+        _ make: @escaping MakeBackward
     ) {
         for i in 0..<dims.count where strideDims[i] == 0 && dims[i] > 1 {
             trap(
                 "\(name)",
-                "elements of an expanded tensor (shape \(dims.text), strides \(strideDims.text)) share memory: clone() it "
-                    + "before writing")
+                "elements of an expanded tensor (shape \(dims.text), strides \(strideDims.text)) share memory: clone() "
+                    + "it before writing")
         }
         let recording = isGradEnabled && (requiresGrad || inputs.contains(where: \.requiresGrad))
         guard recording else {
@@ -23,14 +24,14 @@ extension Tensor {
         if leafRequiresGrad || (viewBase?.leafRequiresGrad ?? false) {
             trap(
                 "\(name)",
-                "a leaf that requires gradients cannot be written in place while operations are recorded: wrap the write in "
-                    + "noGrad { }" + (self.name.map { " (\($0))" } ?? ""))
+                "a leaf that requires gradients cannot be written in place while operations are recorded: wrap the "
+                    + "write in noGrad { }" + (self.name.map { " (\($0))" } ?? ""))
         }
         if isUntrackedView && !isKnownUniquelyReferenced(&storage) {
             trap(
                 "\(name)",
-                "a view of shape \(dims.text) that was made under noGrad cannot be written while operations are recorded: "
-                    + "make the view outside, or write to a clone()")
+                "a view of shape \(dims.text) that was made under noGrad cannot be written while operations are "
+                    + "recorded: make the view outside, or write to a clone()")
         }
         let old = aliasWithHistory()
         let node = Node(name)
@@ -81,10 +82,18 @@ extension Tensor {
     private func inPlaceOperand(_ op: StaticString, _ other: Tensor, float: Bool = false) -> Tensor {
         let type = Tensor.resultType(self, other)
         if type.category > dtype.category || (float && !dtype.isFloatingPoint) {
-            trap("\(op)", "the result would be \(float && !type.isFloatingPoint ? .float32 : type), which does not fit in this \(dtype) tensor")
+            trap(
+                "\(op)",
+                "the result would be \(float && !type.isFloatingPoint ? .float32 : type), which does not fit in this "
+                    + "\(dtype) tensor"
+            )
         }
         guard let dims = Dims.broadcast(self.dims, other.dims), dims == self.dims else {
-            trap("\(op)", "an operand of shape \(other.dims.text) does not broadcast to the shape \(self.dims.text) that is written")
+            trap(
+                "\(op)",
+                "an operand of shape \(other.dims.text) does not broadcast to the shape \(self.dims.text) that is "
+                    + "written"
+            )
         }
         // The write changes what a view of the same memory holds, while it is read and for the backward pass.
         if other.storage === storage { return other.clone().to(dtype) }
@@ -195,7 +204,9 @@ extension Tensor {
     @discardableResult
     public func copyInPlace(_ source: Tensor) -> Self {
         guard let dims = Dims.broadcast(self.dims, source.dims), dims == self.dims else {
-            trap("copyInPlace", "a source of shape \(source.dims.text) does not broadcast to the shape \(self.dims.text)")
+            trap(
+                "copyInPlace", "a source of shape \(source.dims.text) does not broadcast to the shape \(self.dims.text)"
+            )
         }
         // Writing a view of itself (`x[i] = x[i]` after an in-place change of x[i]) is already done.
         if source.storage === storage && source.offset == offset && source.dims == self.dims

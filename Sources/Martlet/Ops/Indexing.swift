@@ -16,8 +16,8 @@ public enum TensorIndex: Sendable {
     case tensor(Tensor)
 }
 
-/// What may stand in a tensor subscript: `Int`, ranges, ``Tensor``, arrays of integers, and `.all`, `.ellipsis`, `.newAxis`,
-/// `.slice(from:to:step:)`.
+/// What may stand in a tensor subscript: `Int`, ranges, ``Tensor``, arrays of integers, and `.all`, `.ellipsis`,
+/// `.newAxis`, `.slice(from:to:step:)`.
 public protocol TensorIndexConvertible {
     var tensorIndex: TensorIndex { get }
 }
@@ -89,7 +89,8 @@ extension Tensor {
 
     /// Assignment to ``subscript(_:)`` with components in an array.
     ///
-    /// - Parameter accumulate: add the value instead; elements that the index names several times get every one of theirs.
+    /// - Parameter accumulate: add the value instead; elements that the index names several times get every one of
+    ///   theirs.
     public func assign(_ indices: [TensorIndex], _ value: Tensor, accumulate: Bool = false) {
         let (view, advanced) = basicView(indices)
         if advanced.isEmpty {
@@ -127,7 +128,9 @@ extension Tensor {
         if index.rank != 1 || source.dims != expected {
             trap(
                 "indexAddInPlace",
-                "a source of shape \(expected.text) is needed for \(index.count) indices, this one is \(source.dims.text)")
+                "a source of shape \(expected.text) is needed for \(index.count) indices, this one is "
+                    + "\(source.dims.text)"
+            )
         }
         let source = source.to(dtype)
         let bare = source.storage === storage ? noGrad { source.clone() } : source
@@ -205,7 +208,9 @@ extension Tensor {
             case .tensor(let t): consumed += t.dtype == .bool ? t.rank : 1
             }
         }
-        if consumed > rank { trap("subscript", "\(consumed) indices for the \(rank) dimensions of the shape \(dims.text)") }
+        if consumed > rank {
+            trap("subscript", "\(consumed) indices for the \(rank) dimensions of the shape \(dims.text)")
+        }
         var view = self
         var d = 0
         var advanced: [(dim: Int, index: Tensor)] = []
@@ -226,13 +231,17 @@ extension Tensor {
                     for i in 0..<t.rank where t.dims[i] != view.dims[d + i] {
                         trap(
                             "subscript",
-                            "a mask of shape \(t.dims.text) does not fit the shape \(view.dims.text) from dimension \(d)")
+                            "a mask of shape \(t.dims.text) does not fit the shape \(view.dims.text) from dimension "
+                                + "\(d)"
+                        )
                     }
                     let places = t.nonzero()
                     for i in 0..<t.rank { advanced.append((d + i, places.select(1, i))) }
                     d += t.rank
                 } else {
-                    if !t.dtype.isInteger { trap("subscript", "an index tensor must be of integers or bool, it is \(t.dtype)") }
+                    if !t.dtype.isInteger {
+                        trap("subscript", "an index tensor must be of integers or bool, it is \(t.dtype)")
+                    }
                     advanced.append((d, t.to(.int64)))
                     d += 1
                 }
@@ -281,7 +290,8 @@ extension Tensor {
                 guard let next = Dims.broadcast(shape, index.dims) else {
                     trap(
                         "subscript",
-                        "index tensors do not broadcast: " + advanced.map { $0.index.dims.text }.joined(separator: " x "))
+                        "index tensors do not broadcast: "
+                            + advanced.map { $0.index.dims.text }.joined(separator: " x "))
                 }
                 shape = next
             }
@@ -297,7 +307,8 @@ extension Tensor {
                         if low < -n || high >= n {
                             trap(
                                 "subscript",
-                                "index \(low < -n ? low : high) is out of range for dimension \(dim) of size \(n); the shape is "
+                                "index \(low < -n ? low : high) is out of range for dimension \(dim) of size \(n); the "
+                                    + "shape is "
                                     + view.dims.text)
                         }
                     }

@@ -27,7 +27,9 @@ extension Tensor {
         if rank == 0 || weight.rank != 2 || dims[rank - 1] != weight.dims[1] || dtype != weight.dtype {
             trap(
                 "\(op)",
-                "[..., d] and a weight [V, d] of one dtype are needed: \(describe(self, weight)), \(dtype), \(weight.dtype)")
+                "[..., d] and a weight [V, d] of one dtype are needed: \(describe(self, weight)), \(dtype), "
+                    + "\(weight.dtype)"
+            )
         }
         if Dims(shape.dropLast()) != targets.dims {
             trap("\(op)", "inputs [..., d] need targets [...]: \(describe(self, targets))")

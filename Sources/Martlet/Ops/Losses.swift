@@ -97,8 +97,8 @@ extension Tensor {
                     }
                     return
                 }
-                // One number for all rows, as after a sum or mean, goes into the kernel; gradients by row are multiplied
-                // before anything is rounded to half precision.
+                // One number for all rows, as after a sum or mean, goes into the kernel; gradients by row are
+                // multiplied before anything is rounded to half precision.
                 let factor = g.commonValue
                 let dx = Tensor(uninitialized: logits.dims, factor == nil ? type : logits.dtype)
                 if dx.count > 0 {
@@ -147,7 +147,9 @@ extension Tensor {
     }
 
     /// (x - target)².
-    public func mseLoss(_ target: Tensor, reduction: Reduction = .mean) -> Tensor { reduction((self - target).square()) }
+    public func mseLoss(_ target: Tensor, reduction: Reduction = .mean) -> Tensor {
+        reduction((self - target).square())
+    }
 
     /// |x - target|.
     public func l1Loss(_ target: Tensor, reduction: Reduction = .mean) -> Tensor { reduction((self - target).abs()) }

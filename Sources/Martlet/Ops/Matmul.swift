@@ -146,10 +146,12 @@ extension Tensor {
     /// x @ weightᵀ + bias: [..., in] with a weight [out, in] gives [..., out].
     public func linear(_ weight: Tensor, _ bias: Tensor? = nil) -> Tensor {
         if weight.rank != 2 || rank == 0 || dims[rank - 1] != weight.dims[1] {
+            let what =
+                weight.rank == 2 ? "\(rank == 0 ? 0 : dims[rank - 1]) != \(weight.dims[1])" : "the weight is no matrix"
             trap(
                 "linear",
-                "inner dimensions differ: \(describe(self, weight)): the input's last dimension must be the weight's second, "
-                    + "\(weight.rank == 2 ? "\(rank == 0 ? 0 : dims[rank - 1]) != \(weight.dims[1])" : "and the weight a matrix")")
+                "the input's last dimension must be the weight's second, inner dimensions differ: "
+                    + "\(describe(self, weight)): \(what)")
         }
         let (x, w) = Tensor.promoted(self, weight)
         let rows = x.rank == 2 ? x : x.reshape([-1, x.dims[x.rank - 1]])

@@ -17,7 +17,8 @@ extension Tensor {
             for j in 0..<shape.count where j != d && t.dims[j] != first.dims[j] {
                 trap(
                     "cat",
-                    "tensor \(i) has the shape \(t.dims.text), tensor 0 \(first.dims.text): \(t.dims[j]) != \(first.dims[j]) in "
+                    "tensor \(i) has the shape \(t.dims.text), tensor 0 \(first.dims.text): \(t.dims[j]) != "
+                        + "\(first.dims[j]) in "
                         + "dimension \(j)")
             }
             total += t.dims[d]
@@ -67,7 +68,9 @@ extension Tensor {
     public func split(_ size: Int, dim: Int = 0) -> [Tensor] {
         let d = normalize(dim, "split")
         if size < 1 { trap("split", "the size of a part must be at least 1, it is \(size)") }
-        return stride(from: 0, to: dims[d], by: size).map { narrow(d, start: $0, length: Swift.min(size, dims[d] - $0)) }
+        return stride(from: 0, to: dims[d], by: size).map {
+            narrow(d, start: $0, length: Swift.min(size, dims[d] - $0))
+        }
     }
 
     /// Views of the given sizes along `dim`.
@@ -125,7 +128,8 @@ extension Tensor {
     /// Elements moved by `shift` in row-major order, those that fall out coming in at the other end.
     public func roll(_ shift: Int) -> Tensor { reshape([-1]).roll(shift, dim: 0).reshape(dims) }
 
-    /// The whole tensor repeated along each dimension; further counts in front add dimensions (PyTorch's `tile`, `repeat`).
+    /// The whole tensor repeated along each dimension; further counts in front add dimensions (PyTorch's `tile`,
+    /// `repeat`).
     public func tile(_ counts: [Int]) -> Tensor {
         var counts = counts
         while counts.count < rank { counts.insert(1, at: 0) }
@@ -179,7 +183,8 @@ extension Tensor {
     private func triangle(_ name: StaticString, _ diagonal: Int, lower: Bool) -> Tensor {
         if rank < 2 { trap("\(name)", "a matrix is needed, the shape is \(dims.text)") }
         return Tensor.select(
-            Tensor.triangleMask(dims[rank - 2], dims[rank - 1], diagonal, lower: lower), self, Tensor.zeros(Dims(), dtype))
+            Tensor.triangleMask(dims[rank - 2], dims[rank - 1], diagonal, lower: lower), self,
+            Tensor.zeros(Dims(), dtype))
     }
 
     static func triangleMask(_ rows: Int, _ columns: Int, _ diagonal: Int, lower: Bool) -> Tensor {
@@ -218,13 +223,17 @@ extension Tensor {
     }
 
     private func checkIndexShape(_ op: StaticString, _ index: Tensor, _ d: Int) {
-        if index.rank != rank { trap("\(op)", "the index has the shape \(index.dims.text), the tensor \(dims.text): the ranks differ") }
+        if index.rank != rank {
+            trap("\(op)", "the index has the shape \(index.dims.text), the tensor \(dims.text): the ranks differ")
+        }
         for i in 0..<rank where i != d && index.dims[i] > dims[i] {
             trap("\(op)", "the index \(index.dims.text) is larger than the tensor \(dims.text) in dimension \(i)")
         }
     }
 
-    private func scattered(_ op: StaticString, _ mode: mk_scatter_mode, _ dim: Int, _ index: Tensor, _ source: Tensor) -> (Tensor, Tensor, Int) {
+    private func scattered(_ op: StaticString, _ mode: mk_scatter_mode, _ dim: Int, _ index: Tensor, _ source: Tensor)
+        -> (Tensor, Tensor, Int)
+    {
         let d = normalize(dim, op)
         let index = index.indexTensor(op)
         checkIndexShape(op, index, d)
@@ -298,7 +307,11 @@ extension Tensor {
         var expected = dims
         expected[d] = index.count
         if index.rank != 1 || source.dims != expected {
-            trap("indexAdd", "a source of shape \(expected.text) is needed for \(index.count) indices, this one is \(source.dims.text)")
+            trap(
+                "indexAdd",
+                "a source of shape \(expected.text) is needed for \(index.count) indices, this one is "
+                    + "\(source.dims.text)"
+            )
         }
         let out = noGrad { detach().clone() }
         Kernels.indexAdd("indexAdd", out, index, source, d, alpha: alpha)
@@ -325,7 +338,9 @@ extension Tensor {
     /// `value` where `mask` (bool, broadcast to this shape) is true.
     public func maskedFill(_ mask: Tensor, _ value: Double) -> Tensor {
         let out = Tensor.select(mask, Tensor.full(Dims(), value, dtype), self)
-        if out.dims != dims { trap("maskedFill", "the mask \(mask.dims.text) does not broadcast to the shape \(dims.text)") }
+        if out.dims != dims {
+            trap("maskedFill", "the mask \(mask.dims.text) does not broadcast to the shape \(dims.text)")
+        }
         return out
     }
 

@@ -1,5 +1,5 @@
-// Softmax and normalisations. Forward and backward are single kernels; where the backward pass is itself recorded (higher
-// derivatives) it is the derivative of the same function written with elementary ops.
+// Softmax and normalisations. Forward and backward are single kernels; where the backward pass is itself recorded
+// (higher derivatives) it is the derivative of the same function written with elementary ops.
 internal import CMartletKernels
 
 /// The gradients of `function(inputs)` by elementary ops, recorded: what fused ops fall back on for higher derivatives.
@@ -31,7 +31,8 @@ extension BackwardContext {
     /// Gives inputs 0..<n the derivative of `function` of the saved tensors 0..<n, written with elementary ops.
     func giveComposed(_ n: Int, _ g: Tensor, _ function: ([Tensor]) -> Tensor) {
         let inputs = (0..<n).map { self[$0] }
-        let gradients = composedGradients(inputs, g, wanted: (0..<n).map { needs($0) && inputs[$0].requiresGrad }, function)
+        let gradients = composedGradients(
+            inputs, g, wanted: (0..<n).map { needs($0) && inputs[$0].requiresGrad }, function)
         for (i, gradient) in gradients.enumerated() { if let gradient { give(i, gradient) } }
     }
 }
@@ -61,7 +62,9 @@ extension Tensor {
                 if isGradEnabled {
                     ctx.give(
                         0,
-                        log ? g - y.exp() * g.sum(dim: -1, keepDim: true) : (g - (g * y).sum(dim: -1, keepDim: true)) * y)
+                        log
+                            ? g - y.exp() * g.sum(dim: -1, keepDim: true)
+                            : (g - (g * y).sum(dim: -1, keepDim: true)) * y)
                     return
                 }
                 let dx = Tensor(uninitialized: y.dims, y.dtype)
@@ -177,7 +180,8 @@ extension Tensor {
         normalized("layerNorm", weight: weight, bias: bias, eps: eps, weightOffset: 0, rms: false)
     }
 
-    /// Root-mean-square normalisation over the last dimension (Zhang & Sennrich 2019): x / sqrt(mean(x²) + eps) * weight.
+    /// Root-mean-square normalisation over the last dimension (Zhang & Sennrich 2019): x / sqrt(mean(x²) + eps) *
+    /// weight.
     ///
     /// - Parameter weightOffset: added to the weight (1: weights stored as differences from one).
     public func rmsNorm(weight: Tensor? = nil, eps: Double = 1e-6, weightOffset: Double = 0) -> Tensor {

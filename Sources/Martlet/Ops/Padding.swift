@@ -31,7 +31,8 @@ extension Tensor {
             if p.before < 0 || p.after < 0 || n == 0 || p.before > most || p.after > most {
                 trap(
                     "pad",
-                    "padding (\(p.before), \(p.after)) in mode \(mode) is not possible in dimension \(d) of \(dims.text)"
+                    "padding (\(p.before), \(p.after)) in mode \(mode) is not possible in dimension \(d) of "
+                        + "\(dims.text)"
                         + (n == 0 || most == .max ? "" : ": amounts are in 0...\(most)"))
             }
             let places = (-p.before..<(n + p.after)).map { i -> Int in

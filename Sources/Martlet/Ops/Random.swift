@@ -1,4 +1,5 @@
-// Random tensors: counter-based, so the same seed gives the same numbers on every device and with any number of threads.
+// Random tensors: counter-based, so the same seed gives the same numbers on every device and with any number of
+// threads.
 internal import CMartletKernels
 private import Synchronization
 
@@ -128,7 +129,9 @@ extension Tensor {
 
     /// `count` indices drawn by the weights in the last dimension (they need not sum to 1): int64 [..., count].
     public func multinomial(_ count: Int, replacement: Bool = false, generator: Generator = .default) -> Tensor {
-        if rank == 0 || rank > 2 { trap("multinomial", "weights of one or two dimensions are needed, the shape is \(dims.text)") }
+        if rank == 0 || rank > 2 {
+            trap("multinomial", "weights of one or two dimensions are needed, the shape is \(dims.text)")
+        }
         return noGrad {
             let w = detach().to(dtype.isFloatingPoint ? dtype.accumulator : .float32)
             if (w .< 0).any().item() != 0 || w.isFinite().all().item() == 0 {

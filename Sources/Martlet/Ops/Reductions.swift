@@ -132,7 +132,8 @@ extension Tensor {
         let n = flat.size(-1)
         let one = Tensor.full(Dims(flat.shape.dropLast() + [1]), 1, dtype)
         let before = Tensor.cat([one, flat.narrow(-1, start: 0, length: n - 1)], dim: -1).cumprod(dim: -1)
-        let after = Tensor.cat([one, flat.flip([-1]).narrow(-1, start: 0, length: n - 1)], dim: -1).cumprod(dim: -1).flip([-1])
+        let after = Tensor.cat([one, flat.flip([-1]).narrow(-1, start: 0, length: n - 1)], dim: -1).cumprod(dim: -1)
+            .flip([-1])
         var inverse = [Int](repeating: 0, count: rank)
         for (i, d) in order.enumerated() { inverse[d] = i }
         return (before * after).reshape(moved.shape).permute(inverse) * g
@@ -142,7 +143,9 @@ extension Tensor {
 
     private func extremum(_ name: StaticString, _ op: mk_reduce_op, _ list: [Int]?, _ keep: Bool) -> Tensor {
         let mask = normalizeSet(list, name)
-        if maskedCount(mask) == 0 { trap("\(name)", "there is no extreme element among none: the shape is \(dims.text)") }
+        if maskedCount(mask) == 0 {
+            trap("\(name)", "there is no extreme element among none: the shape is \(dims.text)")
+        }
         let out = reduced(op, mask, keep: keep, dtype)
         if isGradEnabled && requiresGrad {
             let kept = keptDims(mask)
@@ -160,15 +163,21 @@ extension Tensor {
     }
 
     /// The largest element over `dims`; equal ones share the gradient. NaN wins.
-    public func amax(dims: [Int]? = nil, keepDim: Bool = false) -> Tensor { extremum("amax", MK_REDUCE_MAX, dims, keepDim) }
+    public func amax(dims: [Int]? = nil, keepDim: Bool = false) -> Tensor {
+        extremum("amax", MK_REDUCE_MAX, dims, keepDim)
+    }
     /// The smallest element over `dims`; equal ones share the gradient. NaN wins.
-    public func amin(dims: [Int]? = nil, keepDim: Bool = false) -> Tensor { extremum("amin", MK_REDUCE_MIN, dims, keepDim) }
+    public func amin(dims: [Int]? = nil, keepDim: Bool = false) -> Tensor {
+        extremum("amin", MK_REDUCE_MIN, dims, keepDim)
+    }
     /// The largest of all elements.
     public func max() -> Tensor { amax() }
     /// The smallest of all elements.
     public func min() -> Tensor { amin() }
 
-    private func extremum(_ name: StaticString, maximum: Bool, _ dim: Int, _ keep: Bool) -> (values: Tensor, indices: Tensor) {
+    private func extremum(_ name: StaticString, maximum: Bool, _ dim: Int, _ keep: Bool) -> (
+        values: Tensor, indices: Tensor
+    ) {
         let d = normalize(dim, name)
         if dims[d] == 0 { trap("\(name)", "dimension \(dim) of \(dims.text) is empty") }
         let mask: UInt32 = 1 << UInt32(d)
@@ -213,9 +222,13 @@ extension Tensor {
     }
 
     /// The index (int64) of the largest element along `dim`, or in the flattened tensor.
-    public func argmax(dim: Int? = nil, keepDim: Bool = false) -> Tensor { argExtremum("argmax", maximum: true, dim, keepDim) }
+    public func argmax(dim: Int? = nil, keepDim: Bool = false) -> Tensor {
+        argExtremum("argmax", maximum: true, dim, keepDim)
+    }
     /// The index (int64) of the smallest element along `dim`, or in the flattened tensor.
-    public func argmin(dim: Int? = nil, keepDim: Bool = false) -> Tensor { argExtremum("argmin", maximum: false, dim, keepDim) }
+    public func argmin(dim: Int? = nil, keepDim: Bool = false) -> Tensor {
+        argExtremum("argmin", maximum: false, dim, keepDim)
+    }
 
     // MARK: logic
 
@@ -309,7 +322,8 @@ extension Tensor {
         if (noGrad { (self.detach() .== 0).any().item() }) == 0 {
             return (g * y).cumsum(dim: d, reverse: true) / self
         }
-        // With zeros the quotient is undefined: each element's gradient is the sum of g times the products of the others.
+        // With zeros the quotient is undefined: each element's gradient is the sum of g times the products of the
+        // others.
         let n = dims[d]
         var parts: [Tensor] = []
         for i in 0..<n {
@@ -356,7 +370,9 @@ extension Tensor {
         return out
     }
 
-    private func runningExtremum(_ name: StaticString, _ op: mk_scan_op, _ dim: Int) -> (values: Tensor, indices: Tensor) {
+    private func runningExtremum(_ name: StaticString, _ op: mk_scan_op, _ dim: Int) -> (
+        values: Tensor, indices: Tensor
+    ) {
         let d = normalize(dim, name)
         let values = scanned(op, d)
         let indices = noGrad {

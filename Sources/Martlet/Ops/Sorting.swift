@@ -20,7 +20,9 @@ extension Tensor {
     /// The `k` largest elements along `dim` in falling order (or the smallest in rising order), and their indices.
     public func topk(_ k: Int, dim: Int = -1, largest: Bool = true) -> (values: Tensor, indices: Tensor) {
         let d = normalize(dim, "topk")
-        if k < 0 || k > dims[d] { trap("topk", "k = \(k) is not in 0...\(dims[d]), the size of dimension \(dim) of \(dims.text)") }
+        if k < 0 || k > dims[d] {
+            trap("topk", "k = \(k) is not in 0...\(dims[d]), the size of dimension \(dim) of \(dims.text)")
+        }
         var shape = dims
         shape[d] = k
         let values = Tensor(uninitialized: shape, dtype)
@@ -70,7 +72,8 @@ extension Tensor {
         noGrad {
             let sorted = detach().reshape([-1]).sort().values
             if sorted.count < 2 { return sorted }
-            let changes = sorted.narrow(0, start: 1, length: sorted.count - 1)
+            let changes =
+                sorted.narrow(0, start: 1, length: sorted.count - 1)
                 .!= sorted.narrow(0, start: 0, length: sorted.count - 1)
             return sorted.maskedSelect(Tensor.cat([Tensor.full([1], 1, dtype: .bool), changes]))
         }

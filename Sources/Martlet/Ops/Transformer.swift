@@ -1,4 +1,5 @@
-// What transformers are made of: embeddings, rotary positions, gated units, attention. Fused kernels forward and backward.
+// What transformers are made of: embeddings, rotary positions, gated units, attention. Fused kernels forward and
+// backward.
 internal import CMartletKernels
 
 // MARK: - Embedding
@@ -53,7 +54,9 @@ public struct RotaryTables: Sendable {
     ///   - length: positions that the tables cover.
     ///   - rotary: the number of dimensions that rotate, even.
     public init(length: Int, rotary: Int, theta: Double = 10000, dtype: DType = .float32) {
-        if rotary % 2 != 0 || rotary <= 0 { trap("rope", "an even number of rotating dimensions is needed, not \(rotary)") }
+        if rotary % 2 != 0 || rotary <= 0 {
+            trap("rope", "an even number of rotating dimensions is needed, not \(rotary)")
+        }
         (cos, sin) = noGrad {
             let exponent = Tensor.arange(0, Double(rotary / 2), step: 1, dtype: .float64) * (-2 / Double(rotary))
             let frequency = Tensor.full(Dims(), theta, .float64).pow(exponent)
@@ -72,8 +75,11 @@ extension Tensor {
     /// - Parameters:
     ///   - start: the position of the first of the T steps, where `positions` is nil.
     ///   - positions: int64 [B or 1, T], for batches whose rows are at different positions.
-    ///   - interleaved: false rotates dimension i with i + rotary/2 (GPT-NeoX, flaxformer), true 2i with 2i + 1 (GPT-J).
-    public func rope(_ tables: RotaryTables, start: Int = 0, positions: Tensor? = nil, interleaved: Bool = false) -> Tensor {
+    ///   - interleaved: false rotates dimension i with i + rotary/2 (GPT-NeoX, flaxformer), true 2i with 2i + 1
+    ///     (GPT-J).
+    public func rope(_ tables: RotaryTables, start: Int = 0, positions: Tensor? = nil, interleaved: Bool = false)
+        -> Tensor
+    {
         if rank != 4 { trap("rope", "a tensor [batch, time, heads, dimension] is needed: \(describe(self))") }
         if tables.cos.dims[1] * 2 > dims[3] {
             trap("rope", "tables for \(tables.cos.dims[1] * 2) rotating dimensions, but heads have \(dims[3])")
@@ -154,7 +160,9 @@ extension Tensor {
     /// activation(self) * up; both of one shape.
     public func gated(_ activation: GatedActivation, _ up: Tensor) -> Tensor {
         if dims != up.dims || dtype != up.dtype || !dtype.isFloatingPoint {
-            trap("gated", "gate and up need one shape and floating dtype: \(describe(self, up)), \(dtype) and \(up.dtype)")
+            trap(
+                "gated",
+                "gate and up need one shape and floating dtype: \(describe(self, up)), \(dtype) and \(up.dtype)")
         }
         let gate = withContiguousRows
         let up = up.withContiguousRows
@@ -205,7 +213,8 @@ extension Tensor {
     ///
     /// - Parameters:
     ///   - q: queries [B, T, H, D].
-    ///   - k: keys [B, S, G, D], H a multiple of G: G = H is multi-head, G = 1 multi-query, else grouped-query attention.
+    ///   - k: keys [B, S, G, D], H a multiple of G: G = H is multi-head, G = 1 multi-query, else grouped-query
+    ///     attention.
     ///   - v: values [B, S, G, D].
     ///   - bias: added to the scaled products: [B or 1, H or 1, T or 1, S].
     ///   - causal: query t sees keys up to t + S - T: the queries are the last T positions.
@@ -224,7 +233,9 @@ extension Tensor {
         if q.dims[0] != k.dims[0] || q.dims[3] != k.dims[3] || k.dims[2] == 0 || q.dims[2] % k.dims[2] != 0 {
             trap(
                 "\(op)",
-                "batch and head dimension of q and k must agree and q's heads be a multiple of k's: \(describe(q, k, v))")
+                "batch and head dimension of q and k must agree and q's heads be a multiple of k's: "
+                    + "\(describe(q, k, v))"
+            )
         }
         if q.dtype != k.dtype || q.dtype != v.dtype || !q.dtype.isFloatingPoint {
             trap("\(op)", "q, k and v need one floating dtype, they are \(q.dtype), \(k.dtype) and \(v.dtype)")
@@ -282,7 +293,9 @@ extension Tensor {
             return { ctx, g in
                 if isGradEnabled {
                     let start = keyStart
-                    ctx.giveComposed(n, g) { attentionComposed($0[0], $0[1], $0[2], n > 3 ? $0[3] : nil, start, options) }
+                    ctx.giveComposed(n, g) {
+                        attentionComposed($0[0], $0[1], $0[2], n > 3 ? $0[3] : nil, start, options)
+                    }
                     return
                 }
                 let (q, k, v) = (ctx[0], ctx[1], ctx[2])
@@ -339,7 +352,9 @@ extension Tensor {
         if options.window > 0 { hidden = hidden.logicalOr((t - s) .>= Double(options.window)) }
         if let keyStart { hidden = hidden.logicalOr(s .< keyStart.reshape([batch, 1, 1, 1])) }
         let blind = hidden.all(dim: -1, keepDim: true)
-        let weights = Tensor.select(blind, Tensor.zeros(Dims(), q.dtype), scores.maskedFill(hidden.expand(scores.shape), -1e30).softmax(dim: -1))
+        let weights = Tensor.select(
+            blind, Tensor.zeros(Dims(), q.dtype), scores.maskedFill(hidden.expand(scores.shape), -1e30).softmax(dim: -1)
+        )
         return weights.matmul(headsFirst(v)).permute([0, 2, 1, 3])
     }
 }

@@ -1,5 +1,5 @@
-// Elementwise functions of one tensor, each with its derivative. Integers and bool are converted to float32 by functions
-// whose result is not an integer, as in PyTorch.
+// Elementwise functions of one tensor, each with its derivative. Integers and bool are converted to float32 by
+// functions whose result is not an integer, as in PyTorch.
 internal import CMartletKernels
 
 extension Tensor {

@@ -17,8 +17,8 @@ struct ViewGeometry {
         if !base.isContiguous {
             trap(
                 "view",
-                "a view of a tensor that is not contiguous (strides \(base.strideDims.text)) was written in place under "
-                    + "autograd: call contiguous() on the whole first")
+                "a view of a tensor that is not contiguous (strides \(base.strideDims.text)) was written in place "
+                    + "under autograd: call contiguous() on the whole first")
         }
         dims = view.dims
         strides = view.strideDims
@@ -113,8 +113,8 @@ extension Tensor {
         guard let strides = viewStrides(target) else {
             trap(
                 "view",
-                "the layout (shape \(dims.text), strides \(strideDims.text)) cannot be read as \(target.text) without a copy: "
-                    + "use reshape")
+                "the layout (shape \(dims.text), strides \(strideDims.text)) cannot be read as \(target.text) without "
+                    + "a copy: use reshape")
         }
         return reshaped(target, strides)
     }
@@ -169,7 +169,9 @@ extension Tensor {
             var groupCount = dims[s]
             let step = strideDims[s]
             var inner = s
-            while inner > 0 && (dims[inner - 1] == 1 || strideDims[inner - 1] == strideDims[s] * groupCountBefore(inner, s)) {
+            while inner > 0
+                && (dims[inner - 1] == 1 || strideDims[inner - 1] == strideDims[s] * groupCountBefore(inner, s))
+            {
                 groupCount *= dims[inner - 1]
                 inner -= 1
             }
@@ -225,7 +227,9 @@ extension Tensor {
             if known > 0 { sizes[i] = dims[d] / known }
         }
         if sizes.reduce(1, *) != dims[d] {
-            trap("unflatten", "sizes \(sizes) do not multiply to \(dims[d]), the size of dimension \(dim) of \(dims.text)")
+            trap(
+                "unflatten",
+                "sizes \(sizes) do not multiply to \(dims[d]), the size of dimension \(dim) of \(dims.text)")
         }
         shape.replaceSubrange(d...d, with: sizes)
         return reshape(shape)
@@ -234,7 +238,9 @@ extension Tensor {
     /// Without dimension `dim`, which must have size 1.
     public func squeeze(_ dim: Int) -> Tensor {
         let d = normalize(dim, "squeeze")
-        if dims[d] != 1 { return view("squeeze", dims, strideDims, offset: offset) { _ in { ctx, g in ctx.give(0, g) } } }
+        if dims[d] != 1 {
+            return view("squeeze", dims, strideDims, offset: offset) { _ in { ctx, g in ctx.give(0, g) } }
+        }
         var newDims = dims
         var newStrides = strideDims
         newDims.remove(at: d)
@@ -278,7 +284,10 @@ extension Tensor {
             }
         }
         for i in 0..<dims.count where dims[i] != 1 && dims[i] != target[i + shift] {
-            trap("expand", "\(dims.text) does not expand to \(shape): \(dims[i]) != \(target[i + shift]) in dimension \(i + shift)")
+            trap(
+                "expand",
+                "\(dims.text) does not expand to \(shape): \(dims[i]) != \(target[i + shift]) in dimension \(i + shift)"
+            )
         }
         return expanded(target)
     }
@@ -309,7 +318,8 @@ extension Tensor {
             newDims[i] = dims[n]
             newStrides[i] = strideDims[n]
         }
-        return view("permute", newDims, newStrides, offset: offset) { _ in { ctx, g in ctx.give(0, g.permute(inverse)) } }
+        return view("permute", newDims, newStrides, offset: offset) { _ in { ctx, g in ctx.give(0, g.permute(inverse)) }
+        }
     }
 
     /// Two dimensions exchanged.
@@ -322,7 +332,9 @@ extension Tensor {
         newDims[y] = dims[x]
         newStrides[x] = strideDims[y]
         newStrides[y] = strideDims[x]
-        return view("transpose", newDims, newStrides, offset: offset) { _ in { ctx, g in ctx.give(0, g.transpose(x, y)) } }
+        return view("transpose", newDims, newStrides, offset: offset) { _ in
+            { ctx, g in ctx.give(0, g.transpose(x, y)) }
+        }
     }
 
     /// The matrix transposed; for more dimensions, each matrix of the last two.
@@ -380,7 +392,9 @@ extension Tensor {
         let d = normalize(dim, "select")
         let i = index < 0 ? index + dims[d] : index
         if i < 0 || i >= dims[d] {
-            trap("select", "index \(index) is out of range for dimension \(dim) of size \(dims[d]); the shape is \(dims.text)")
+            trap(
+                "select",
+                "index \(index) is out of range for dimension \(dim) of size \(dims[d]); the shape is \(dims.text)")
         }
         var newDims = dims
         var newStrides = strideDims

@@ -1,7 +1,8 @@
-#if canImport(Glibc)
-internal import Glibc
-#endif
 internal import CMartletKernels
+
+#if canImport(Glibc)
+    internal import Glibc
+#endif
 
 /// Stops the program on a programmer's mistake (shapes, dtypes, indices) with `[op] what happened (module path)`.
 ///
@@ -13,7 +14,8 @@ package func trap(_ op: String, _ message: String) -> Never {
     fatalError(text)
 }
 
-/// A mistake outside the program: a file, a configuration, a value a user typed. Says what was expected and what was found.
+/// A mistake outside the program: a file, a configuration, a value a user typed. Says what was expected and what was
+/// found.
 public struct MartletError: Error, CustomStringConvertible, Sendable {
     public enum Kind: Sendable, Equatable {
         /// A file is missing, unreadable or could not be written.

@@ -1,7 +1,8 @@
-#if canImport(Glibc)
-internal import Glibc
-#endif
 internal import CMartletKernels
+
+#if canImport(Glibc)
+    internal import Glibc
+#endif
 
 /// A block of memory that one or more tensors view, freed the moment the last of them goes.
 package final class Storage: @unchecked Sendable {

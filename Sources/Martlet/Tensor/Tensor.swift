@@ -33,8 +33,8 @@ public class Tensor: @unchecked Sendable {
     /// The tensor whose memory this one views (never itself a view), kept while gradients are recorded so that an
     /// in-place write through a view reaches the history of the whole.
     final var viewBase: Tensor?
-    /// How often the history of this tensor, as a base of views, was rewritten by in-place operations; and for a view the
-    /// count its own history was made at.
+    /// How often the history of this tensor, as a base of views, was rewritten by in-place operations; and for a view
+    /// the count its own history was made at.
     final var historyVersion: Int32 = 0
     /// A view made while nothing was recorded: its base does not learn of recorded writes through it.
     final var isUntrackedView = false
