@@ -1,12 +1,18 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-let swiftSettings: [SwiftSetting] = [
-    .swiftLanguageMode(.v6),
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-    .enableUpcomingFeature("InternalImportsByDefault"),
-]
+// Set where a warning must fail the build.
+let strict = Context.environment["MARTLET_WARNINGS_AS_ERRORS"] == "1"
+
+let swiftSettings: [SwiftSetting] =
+    [
+        .swiftLanguageMode(.v6),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+    ] + (strict ? [.treatAllWarnings(as: .error)] : [])
+let cSettings: [CSetting] = strict ? [.treatAllWarnings(as: .error)] : []
+let cxxSettings: [CXXSetting] = strict ? [.treatAllWarnings(as: .error)] : []
 
 let package = Package(
     name: "martlet",
@@ -24,10 +30,14 @@ let package = Package(
     ],
     targets: [
         // Thin C; nothing above the ops layer knows that these exist.
-        .target(name: "CMartletKernels", linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
-        .target(name: "COneDNN", dependencies: ["CMartletKernels"], linkerSettings: [.linkedLibrary("dnnl")]),
         .target(
-            name: "CSentencePiece",
+            name: "CMartletKernels", cSettings: cSettings,
+            linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
+        .target(
+            name: "COneDNN", dependencies: ["CMartletKernels"], cSettings: cSettings,
+            linkerSettings: [.linkedLibrary("dnnl")]),
+        .target(
+            name: "CSentencePiece", cxxSettings: cxxSettings,
             linkerSettings: [.linkedLibrary("sentencepiece"), .linkedLibrary("sentencepiece_train")]),
 
         .target(name: "Martlet", dependencies: ["CMartletKernels", "COneDNN"], swiftSettings: swiftSettings),

@@ -84,15 +84,16 @@ struct BenchCommand: ParsableCommand {
             let isa: String
             let parameters: Int
             let stepSeconds: [Double]
-            let tokens_per_second: Double
+            let tokensPerSecond: Double
             let gflops: Double
-            let peak_rss_bytes: Int
-            let peak_tensor_bytes: Int
+            let peakRssBytes: Int
+            let peakTensorBytes: Int
             let loss: Double
         }
 
         func run() throws {
-            try BenchCommand.require(batch >= 1 && sequence >= 1 && steps >= 1, "--batch, --sequence and --steps must be at least 1")
+            try BenchCommand.require(
+                batch >= 1 && sequence >= 1 && steps >= 1, "--batch, --sequence and --steps must be at least 1")
             let model = try options.model()
             let optimizer = AdamW(model, learningRate: 1e-3)
             let ids = Tensor.randint(0, options.vocab, [batch, sequence + 1], generator: Generator(seed: 1))
@@ -112,11 +113,12 @@ struct BenchCommand: ParsableCommand {
             let rate = Double(batch * sequence) / BenchCommand.median(times)
             let record = Record(
                 dtype: "\(try options.type())", width: options.width, layers: options.layers, heads: options.heads,
-                headDim: options.headDim, vocab: options.vocab, batch: batch, sequence: sequence, threads: CPU.threadCount,
-                isa: CPU.instructionSet, parameters: model.parameterCount, stepSeconds: times, tokens_per_second: rate,
+                headDim: options.headDim, vocab: options.vocab, batch: batch, sequence: sequence,
+                threads: CPU.threadCount,
+                isa: CPU.instructionSet, parameters: model.parameterCount, stepSeconds: times, tokensPerSecond: rate,
                 gflops: rate * model.trainingFLOPsPerToken(sequenceLength: sequence) / 1e9,
-                peak_rss_bytes: ProcessMemory.peakResident ?? 0, peak_tensor_bytes: Memory.statistics.peak, loss: loss)
-            Terminal.print(try Terminal.json(record))
+                peakRssBytes: ProcessMemory.peakResident ?? 0, peakTensorBytes: Memory.statistics.peak, loss: loss)
+            Terminal.print(try Terminal.json(record, snakeCase: true))
         }
     }
 
@@ -139,9 +141,9 @@ struct BenchCommand: ParsableCommand {
             let dtype: String
             let width, layers, heads, headDim, vocab, batch, prompt, tokens, threads: Int
             let parameters: Int
-            let prompt_tokens_per_second: Double
-            let decode_tokens_per_second: Double
-            let peak_rss_bytes: Int
+            let promptTokensPerSecond: Double
+            let decodeTokensPerSecond: Double
+            let peakRssBytes: Int
         }
 
         func run() throws {
@@ -176,16 +178,17 @@ struct BenchCommand: ParsableCommand {
                 dtype: "\(try options.type())", width: options.width, layers: options.layers, heads: options.heads,
                 headDim: options.headDim, vocab: options.vocab, batch: batch, prompt: prompt, tokens: tokens,
                 threads: CPU.threadCount, parameters: model.parameterCount,
-                prompt_tokens_per_second: Double(batch * prompt) / BenchCommand.median(Array(promptTimes.dropFirst())),
-                decode_tokens_per_second: Double(batch * tokens) / BenchCommand.median(Array(decodeTimes.dropFirst())),
-                peak_rss_bytes: ProcessMemory.peakResident ?? 0)
-            Terminal.print(try Terminal.json(record))
+                promptTokensPerSecond: Double(batch * prompt) / BenchCommand.median(Array(promptTimes.dropFirst())),
+                decodeTokensPerSecond: Double(batch * tokens) / BenchCommand.median(Array(decodeTimes.dropFirst())),
+                peakRssBytes: ProcessMemory.peakResident ?? 0)
+            Terminal.print(try Terminal.json(record, snakeCase: true))
         }
     }
 
     struct Matmul: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "matmul", abstract: "A matrix product [M, K] x [K, N]: the rate that training is measured against.")
+            commandName: "matmul",
+            abstract: "A matrix product [M, K] x [K, N]: the rate that training is measured against.")
 
         @Option(help: "float32, bfloat16 or float64.")
         var dtype = "bf16"
@@ -209,7 +212,8 @@ struct BenchCommand: ParsableCommand {
         }
 
         func run() throws {
-            try BenchCommand.require(m >= 1 && k >= 1 && n >= 1 && steps >= 1, "--m, --k, --n and --steps must be at least 1")
+            try BenchCommand.require(
+                m >= 1 && k >= 1 && n >= 1 && steps >= 1, "--m, --k, --n and --steps must be at least 1")
             guard let type = DType(name: dtype), type.isFloatingPoint else {
                 throw MartletError(.configuration, "--dtype \(dtype): expected float32, bfloat16 or float64")
             }

@@ -6,7 +6,9 @@ import MartletTraining
 
 /// The model that a command uses.
 struct CheckpointOption: ParsableArguments {
-    @Option(help: "A checkpoint, a run's folder (its last checkpoint), or any folder with config.json and model.safetensors.")
+    @Option(
+        help:
+            "A checkpoint, a run's folder (its last checkpoint), or any folder with config.json and model.safetensors.")
     var checkpoint: String
     @Flag(help: "Of a run, take the checkpoint with the lowest held-out loss.")
     var best = false

@@ -68,7 +68,8 @@ struct DataCommand: ParsableCommand {
     }
 
     struct Describe: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Says what a token file holds and checks every byte of it.")
+        static let configuration = CommandConfiguration(
+            abstract: "Says what a token file holds and checks every byte of it.")
 
         @Argument(help: "A token file.")
         var file: String

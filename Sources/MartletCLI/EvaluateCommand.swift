@@ -7,7 +7,8 @@ import MartletTraining
 
 struct EvaluateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "evaluate", abstract: "Measures how well a model predicts a text: loss, perplexity, bits per byte.",
+        commandName: "evaluate",
+        abstract: "Measures how well a model predicts a text: loss, perplexity, bits per byte.",
         discussion: """
             DATA is a token file, or text, which is encoded with the model's tokenizer. Prints one JSON object; with \
             --per-document one more for each document.

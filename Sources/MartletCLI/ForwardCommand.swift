@@ -7,7 +7,8 @@ import MartletTraining
 
 struct ForwardCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "forward", abstract: "Runs a model on tokens from a file: the door for comparisons with other software.",
+        commandName: "forward",
+        abstract: "Runs a model on tokens from a file: the door for comparisons with other software.",
         discussion: """
             INPUTS is a safetensors file with `tokens` [batch, time], and `targets` of the same shape for a loss; without \
             targets each token's target is the next, and the last has none. OUTPUTS gets `logits` [batch, time, vocabulary], \
@@ -34,21 +35,27 @@ struct ForwardCommand: ParsableCommand {
             if !tensor.dtype.isInteger || tensor.rank != 2 {
                 throw MartletError(
                     .format,
-                    "\(inputs): '\(name)' must be integers of two dimensions, found \(tensor.dtype) of shape \(tensor.shape)")
+                    "\(inputs): '\(name)' must be integers of two dimensions, found \(tensor.dtype) of shape \(tensor.shape)"
+                )
             }
             return tensor.to(.int64)
         }
         guard let tokens = try integers("tokens") else {
             throw MartletError(
-                .format, "\(inputs) has no 'tokens'; found: \(file.names.isEmpty ? "nothing" : file.names.joined(separator: ", "))")
+                .format,
+                "\(inputs) has no 'tokens'; found: \(file.names.isEmpty ? "nothing" : file.names.joined(separator: ", "))"
+            )
         }
-        if tokens.count == 0 { throw MartletError(.format, "\(inputs): 'tokens' is empty, its shape is \(tokens.shape)") }
+        if tokens.count == 0 {
+            throw MartletError(.format, "\(inputs): 'tokens' is empty, its shape is \(tokens.shape)")
+        }
         let high = tokens.max().item()
         let low = tokens.min().item()
         if low < 0 || high >= Double(model.vocabularySize) {
             throw MartletError(
                 .mismatch,
-                "\(inputs): token \(Int(low < 0 ? low : high)) is outside the model's vocabulary, 0..<\(model.vocabularySize)")
+                "\(inputs): token \(Int(low < 0 ? low : high)) is outside the model's vocabulary, 0..<\(model.vocabularySize)"
+            )
         }
         let given = try integers("targets")
         if let given, given.shape != tokens.shape {
@@ -57,7 +64,9 @@ struct ForwardCommand: ParsableCommand {
         let time = tokens.size(1)
         let targets =
             given
-            ?? Tensor.cat([tokens.narrow(1, start: 1, length: time - 1), Tensor.full([tokens.size(0), 1], -100, dtype: .int64)], dim: 1)
+            ?? Tensor.cat(
+                [tokens.narrow(1, start: 1, length: time - 1), Tensor.full([tokens.size(0), 1], -100, dtype: .int64)],
+                dim: 1)
         model.eval()
         var results: [(String, Tensor)] = [("logits", noGrad { model(tokens) })]
         let (loss, entropy) = model.loss(tokens, targets: targets, zLoss: zLoss)

@@ -16,7 +16,8 @@ struct GenerateCommand: ParsableCommand {
             """)
 
     @OptionGroup var model: CheckpointOption
-    @Option(parsing: .unconditionalSingleValue, help: "A prompt; may be given several times. Standard input when left out.")
+    @Option(
+        parsing: .unconditionalSingleValue, help: "A prompt; may be given several times. Standard input when left out.")
     var prompt: [String] = []
     @Option(help: "Tokens to generate at most.")
     var maxTokens = 200

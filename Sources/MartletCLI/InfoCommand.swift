@@ -48,7 +48,8 @@ struct InfoCommand: ParsableCommand {
         } else if FileManager.default.fileExists(atPath: model) {
             configuration = try ModelFolder.configuration(
                 FileManager.default.fileExists(atPath: model + "/config.json")
-                    ? model : CheckpointStore.open(path: model).checkpoint.folder).model
+                    ? model : CheckpointStore.open(path: model).checkpoint.folder
+            ).model
         } else {
             throw MartletError(
                 .configuration,
@@ -56,7 +57,9 @@ struct InfoCommand: ParsableCommand {
                     + PaLMPreset.all.map(\.name).joined(separator: ", "))
         }
         let c = configuration
-        let rows = c.parameterTable.map { Row(name: $0.name, shape: $0.shape, count: $0.count, parameters: $0.parameters) }
+        let rows = c.parameterTable.map {
+            Row(name: $0.name, shape: $0.shape, count: $0.count, parameters: $0.parameters)
+        }
         if json {
             let record = Record(
                 name: model, configuration: c, parameters: c.parameterCount,
@@ -100,7 +103,8 @@ struct InfoCommand: ParsableCommand {
                     + pad(grouped(row.parameters), 20, left: true))
         }
         Terminal.print("  " + pad("total", nameWidth + 26) + pad(grouped(c.parameterCount), 20, left: true))
-        Terminal.print("  " + pad("without norms", nameWidth + 26) + pad(grouped(c.parameterCountWithoutNorms), 20, left: true))
+        Terminal.print(
+            "  " + pad("without norms", nameWidth + 26) + pad(grouped(c.parameterCountWithoutNorms), 20, left: true))
         let training = c.trainingFLOPsPerToken(sequenceLength: sequenceLength)
         Terminal.print(
             """

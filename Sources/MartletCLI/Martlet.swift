@@ -59,8 +59,9 @@ enum Terminal {
     static func error(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
 
     /// One line of JSON of `value`.
-    static func json(_ value: some Encodable, pretty: Bool = false) throws -> String {
+    static func json(_ value: some Encodable, pretty: Bool = false, snakeCase: Bool = false) throws -> String {
         let encoder = JSONEncoder()
+        if snakeCase { encoder.keyEncodingStrategy = .convertToSnakeCase }
         encoder.outputFormatting = pretty ? [.prettyPrinted, .sortedKeys] : [.sortedKeys]
         return String(decoding: try encoder.encode(value), as: UTF8.self)
     }

@@ -48,7 +48,8 @@ struct TokenizerCommand: ParsableCommand {
                 paths: input, options: TextReadingOptions(separator: try DocumentSeparator(parsing: separator)))
             let tokenizer = try SentencePieceTokenizer.train(corpus: corpus, options: options)
             try tokenizer.save(to: output, overwrite: overwrite)
-            Terminal.print("\(output): \(tokenizer.summary), trained on \(corpus.byteCount) bytes of \(corpus.count) documents")
+            Terminal.print(
+                "\(output): \(tokenizer.summary), trained on \(corpus.byteCount) bytes of \(corpus.count) documents")
         }
     }
 
@@ -78,7 +79,8 @@ struct TokenizerCommand: ParsableCommand {
 
     struct Decode: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Prints the text of ids.", discussion: "Example: martlet tokenizer decode --tokenizer t.model 12 7 99")
+            abstract: "Prints the text of ids.",
+            discussion: "Example: martlet tokenizer decode --tokenizer t.model 12 7 99")
 
         @Option(help: "A SentencePiece model, or 'bytes'.")
         var tokenizer: String

@@ -19,7 +19,8 @@ struct TrainCommand: ParsableCommand {
 
     @Argument(help: "The recipe, a YAML file.")
     var recipe: String?
-    @Option(name: .customLong("set"), help: "Changes a value of the recipe: key.path=value. May be given several times.")
+    @Option(
+        name: .customLong("set"), help: "Changes a value of the recipe: key.path=value. May be given several times.")
     var overrides: [String] = []
     @Flag(help: "Go on from the last checkpoint, or begin where there is none.")
     var resume = false
@@ -56,7 +57,8 @@ struct TrainCommand: ParsableCommand {
         let result = try trainer.run()
         if let signal = result.signal {
             Terminal.error(
-                "\(signal): stopped at step \(result.step), saved \(result.checkpoint). Go on with: martlet train \(path) --resume")
+                "\(signal): stopped at step \(result.step), saved \(result.checkpoint). Go on with: martlet train \(path) --resume"
+            )
             throw ExitCode(signal == "SIGINT" ? 130 : 143)
         }
         guard let loss = result.loss else {

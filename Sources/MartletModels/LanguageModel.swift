@@ -72,7 +72,9 @@ public final class KeyValueCache {
         let n = k.size(1)
         keys[layer].narrow(1, start: length, length: n).copyInPlace(k)
         values[layer].narrow(1, start: length, length: n).copyInPlace(v)
-        return (keys[layer].narrow(1, start: 0, length: length + n), values[layer].narrow(1, start: 0, length: length + n))
+        return (
+            keys[layer].narrow(1, start: 0, length: length + n), values[layer].narrow(1, start: 0, length: length + n)
+        )
     }
 
     /// Counts tokens that every block has written.

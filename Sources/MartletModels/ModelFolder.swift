@@ -1,3 +1,7 @@
+public import Martlet
+public import MartletData
+internal import MartletNN
+
 // A model on disk: a folder with
 //
 //     config.json          architecture, configuration, tokenizer
@@ -8,9 +12,6 @@ internal import FoundationEssentials
 #else
 internal import Foundation
 #endif
-public import Martlet
-public import MartletData
-internal import MartletNN
 
 /// Reads and writes model folders.
 public enum ModelFolder {
@@ -83,7 +84,8 @@ public enum ModelFolder {
         let path = folder + "/" + configurationName
         guard let data = FileManager.default.contents(atPath: path) else {
             throw MartletError(
-                .file, "\(folder) holds no model: expected the file \(configurationName) there, it is missing or unreadable")
+                .file,
+                "\(folder) holds no model: expected the file \(configurationName) there, it is missing or unreadable")
         }
         struct Head: Decodable { var architecture: String? }
         let decoder = JSONDecoder()
@@ -94,7 +96,8 @@ public enum ModelFolder {
         guard head.architecture == "palm" else {
             throw MartletError(
                 .mismatch,
-                "\(path) describes a model of architecture \(head.architecture.map { "'\($0)'" } ?? "(none given)"); expected 'palm'")
+                "\(path) describes a model of architecture \(head.architecture.map { "'\($0)'" } ?? "(none given)"); expected 'palm'"
+            )
         }
         let configuration: Configuration
         do { configuration = try decoder.decode(Configuration.self, from: data) } catch {
@@ -107,7 +110,9 @@ public enum ModelFolder {
     }
 
     private static func describe(_ error: any Error) -> String {
-        func path(_ context: DecodingError.Context) -> String { context.codingPath.map(\.stringValue).joined(separator: ".") }
+        func path(_ context: DecodingError.Context) -> String {
+            context.codingPath.map(\.stringValue).joined(separator: ".")
+        }
         switch error as? DecodingError {
         case .keyNotFound(let key, let context):
             let prefix = path(context)

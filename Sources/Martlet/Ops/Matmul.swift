@@ -150,8 +150,8 @@ extension Tensor {
                 weight.rank == 2 ? "\(rank == 0 ? 0 : dims[rank - 1]) != \(weight.dims[1])" : "the weight is no matrix"
             trap(
                 "linear",
-                "the input's last dimension must be the weight's second, inner dimensions differ: "
-                    + "\(describe(self, weight)): \(what)")
+                "inner dimensions differ: \(describe(self, weight)): \(what); the input's last dimension must be the "
+                    + "weight's second")
         }
         let (x, w) = Tensor.promoted(self, weight)
         let rows = x.rank == 2 ? x : x.reshape([-1, x.dims[x.rank - 1]])

@@ -338,6 +338,7 @@ extension Tensor {
     }
 
     /// The matrix transposed; for more dimensions, each matrix of the last two.
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     public var T: Tensor {
         if dims.count < 2 { return self }
         return transpose(-2, -1)

@@ -92,7 +92,7 @@ public protocol TensorScalar: Sendable {
 extension Double: TensorScalar { public static var dtype: DType { .float64 } }
 extension Float: TensorScalar { public static var dtype: DType { .float32 } }
 #if !((os(macOS) || targetEnvironment(macCatalyst)) && arch(x86_64))
-    extension Float16: TensorScalar { public static var dtype: DType { .float16 } }
+extension Float16: TensorScalar { public static var dtype: DType { .float16 } }
 #endif
 extension Int: TensorScalar { public static var dtype: DType { .int64 } }
 extension Int64: TensorScalar { public static var dtype: DType { .int64 } }

@@ -1,7 +1,7 @@
 internal import CMartletKernels
 
 #if canImport(Glibc)
-    internal import Glibc
+internal import Glibc
 #endif
 
 /// Stops the program on a programmer's mistake (shapes, dtypes, indices) with `[op] what happened (module path)`.

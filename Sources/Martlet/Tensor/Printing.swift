@@ -1,7 +1,7 @@
 private import Synchronization
 
 #if canImport(Glibc)
-    internal import Glibc
+internal import Glibc
 #endif
 
 /// How tensors are printed.

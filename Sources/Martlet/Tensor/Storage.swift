@@ -1,7 +1,7 @@
 internal import CMartletKernels
 
 #if canImport(Glibc)
-    internal import Glibc
+internal import Glibc
 #endif
 
 /// A block of memory that one or more tensors view, freed the moment the last of them goes.

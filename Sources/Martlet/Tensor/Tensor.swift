@@ -258,9 +258,15 @@ extension Tensor {
 /// A tensor that a module learns: gradients are wanted, and ``dtype`` and memory may be replaced as a whole
 /// (``Tensor/setData(_:)``), so that modules can be converted and loaded.
 public final class Parameter: Tensor, @unchecked Sendable {
-    /// Takes over the memory of `value` (no copy).
+    /// Takes over the memory of `value` (no copy). Traps for a value of integers or truth values that requires gradients.
     public init(_ value: Tensor, requiresGrad: Bool = true) {
+        if requiresGrad && !value.dtype.isFloatingPoint {
+            trap(
+                "Parameter",
+                "only floating-point values can be learned, found \(value.dtype): give a dtype, as in "
+                    + "Tensor([1, 2], dtype: .float32), or make it with requiresGrad: false")
+        }
         super.init(sharing: value)
-        leafRequiresGrad = requiresGrad && value.dtype.isFloatingPoint
+        leafRequiresGrad = requiresGrad
     }
 }

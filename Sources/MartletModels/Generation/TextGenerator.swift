@@ -76,7 +76,8 @@ public final class TextGenerator {
         try request.sampling.validate()
         if request.prompts.isEmpty { throw MartletError(.configuration, "at least one prompt is needed") }
         if request.maxTokens < 1 {
-            throw MartletError(.configuration, "the number of tokens to generate must be at least 1, it is \(request.maxTokens)")
+            throw MartletError(
+                .configuration, "the number of tokens to generate must be at least 1, it is \(request.maxTokens)")
         }
         if request.samples < 1 {
             throw MartletError(.configuration, "the number of samples must be at least 1, it is \(request.samples)")
@@ -84,7 +85,8 @@ public final class TextGenerator {
         if tokenizer.vocabularySize > model.vocabularySize {
             throw MartletError(
                 .mismatch,
-                "the tokenizer has \(tokenizer.vocabularySize) ids, the model \(model.vocabularySize): they do not belong together")
+                "the tokenizer has \(tokenizer.vocabularySize) ids, the model \(model.vocabularySize): they do not belong together"
+            )
         }
         return try noGrad { try run(request, onText) }
     }
@@ -126,7 +128,8 @@ public final class TextGenerator {
                 for row in states.indices where states[row].finish == nil {
                     // Ids past the tokenizer's are rows the vocabulary was rounded up by.
                     let token = states[row].sampler.next(
-                        UnsafeBufferPointer(rebasing: all[row * vocabulary..<row * vocabulary + tokenizer.vocabularySize]),
+                        UnsafeBufferPointer(
+                            rebasing: all[row * vocabulary..<row * vocabulary + tokenizer.vocabularySize]),
                         seen: states[row].seen)
                     next[row] = token
                     if token == tokenizer.eodID && request.stopsAtDocumentEnd {

@@ -31,7 +31,8 @@ public final class PaLM: Module, LanguageModel {
     public init(_ configuration: PaLMConfiguration, dtype: DType = .float32, generator: Generator = .default) {
         self.configuration = configuration
         embedding = Embedding(
-            configuration.vocabularySize, configuration.width, initializer: .normal(), dtype: dtype, generator: generator)
+            configuration.vocabularySize, configuration.width, initializer: .normal(), dtype: dtype,
+            generator: generator)
         layers = (0..<configuration.layers).map { _ in PaLMBlock(configuration, dtype, generator) }
         norm = PaLM.makeNorm(configuration, configuration.width, dtype)
         head =
@@ -61,7 +62,9 @@ public final class PaLM: Module, LanguageModel {
         if tokens.rank != 2 { trap("PaLM", "tokens [batch, time] are needed, the shape is \(tokens.shape)") }
         let start = cache?.length ?? 0
         if let cache, start + tokens.size(1) > cache.capacity {
-            trap("PaLM", "the cache holds \(cache.capacity) tokens, \(start) are there and \(tokens.size(1)) more are given")
+            trap(
+                "PaLM",
+                "the cache holds \(cache.capacity) tokens, \(start) are there and \(tokens.size(1)) more are given")
         }
         let step = PaLMStep(
             tables: rotary.tables(start + tokens.size(1), embedding.weight.dtype == .float64 ? .float64 : .float32),

@@ -113,7 +113,9 @@ public struct PaLMConfiguration: Codable, Sendable, Equatable {
     /// Throws what is impossible about this shape.
     public func validate() throws(MartletError) {
         func positive(_ name: String, _ value: Int) throws(MartletError) {
-            if value < 1 { throw MartletError(.configuration, "the model's \(name) must be at least 1, it is \(value)") }
+            if value < 1 {
+                throw MartletError(.configuration, "the model's \(name) must be at least 1, it is \(value)")
+            }
         }
         try positive("vocabularySize", vocabularySize)
         try positive("width", width)
@@ -122,10 +124,15 @@ public struct PaLMConfiguration: Codable, Sendable, Equatable {
         try positive("headDim", headDim)
         try positive("feedForward", feedForward)
         if headDim % 2 != 0 {
-            throw MartletError(.configuration, "the model's headDim must be even for rotary positions, it is \(headDim)")
+            throw MartletError(
+                .configuration, "the model's headDim must be even for rotary positions, it is \(headDim)")
         }
-        if !(normEps > 0) { throw MartletError(.configuration, "the model's normEps must be above 0, it is \(normEps)") }
-        if !(ropeTheta > 1) { throw MartletError(.configuration, "the model's ropeTheta must be above 1, it is \(ropeTheta)") }
+        if !(normEps > 0) {
+            throw MartletError(.configuration, "the model's normEps must be above 0, it is \(normEps)")
+        }
+        if !(ropeTheta > 1) {
+            throw MartletError(.configuration, "the model's ropeTheta must be above 1, it is \(ropeTheta)")
+        }
         if !residualScale.isFinite {
             throw MartletError(.configuration, "the model's residualScale must be finite, it is \(residualScale)")
         }

@@ -3,6 +3,7 @@ public struct DataRecipe: Sendable, Equatable {
     public var train: [TokenFile] = []
     public var validation: [TokenFile] = []
     public var sequenceLength = 2048
+    public var verify = true
 
     public init() {}
 
@@ -24,6 +25,8 @@ extension DataRecipe: RecipeSection {
             RecipeField("validation", \.validationList, "Held-out token files; [] for none"),
             RecipeField(
                 "sequenceLength", \.sequenceLength, "Tokens in one training sequence", limit: .atLeast(1)),
+            RecipeField(
+                "verify", \.verify, "Read the token files once before the run and check their checksums (about 1 GB/s)"),
         ]
     }
 

@@ -76,7 +76,8 @@ extension SpikeRecipe: RecipeSection {
                 "skipBatches", \.skipBatches, "How many batches to skip, counted from the checkpoint",
                 limit: .atLeast(1)),
             RecipeField(
-                "maxRestarts", \.maxRestarts, "The run stops with an error when this many restarts were not enough",
+                "maxRestarts", \.maxRestarts,
+                "After this many restarts a jump is trained through, and a loss that is no number ends the run",
                 limit: .atLeast(1)),
         ]
     }

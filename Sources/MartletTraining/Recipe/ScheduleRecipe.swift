@@ -27,6 +27,19 @@ public enum ScheduleRecipe: Sendable, Equatable {
         case .palm, .constant, .inverseSquareRoot: nil
         }
     }
+
+    /// The same schedule with the step spelt out at which it reaches its minimum.
+    func resolved(steps: Int?) -> ScheduleRecipe {
+        switch self {
+        case .linear(var recipe):
+            recipe.totalSteps = recipe.totalSteps ?? steps
+            return .linear(recipe)
+        case .cosine(var recipe):
+            recipe.totalSteps = recipe.totalSteps ?? steps
+            return .cosine(recipe)
+        case .palm, .constant, .inverseSquareRoot: return self
+        }
+    }
 }
 
 extension ScheduleRecipe: RecipeChoice {

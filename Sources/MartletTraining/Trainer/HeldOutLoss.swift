@@ -1,11 +1,12 @@
-// The loss of held-out text.
-#if canImport(Glibc)
-private import Glibc
-#endif
 public import Martlet
 public import MartletData
 public import MartletModels
 internal import MartletNN
+
+// The loss of held-out text.
+#if canImport(Glibc)
+private import Glibc
+#endif
 
 /// How well a model predicts a text.
 public struct HeldOutLoss: Sendable, Equatable {
@@ -66,7 +67,8 @@ public struct HeldOutLoss: Sendable, Equatable {
         var result = HeldOutLoss()
         for i in 0..<min(all.count, batches ?? all.count) {
             let batch = try all[i]
-            let losses = tokenLosses(model, batch.tokens).narrow(1, start: batch.counted.lowerBound, length: batch.counted.count)
+            let losses = tokenLosses(model, batch.tokens).narrow(
+                1, start: batch.counted.lowerBound, length: batch.counted.count)
             result.nats += losses.to(.float64).sum().item()
             result.tokens += losses.count
         }
@@ -90,7 +92,8 @@ public struct HeldOutLoss: Sendable, Equatable {
             while start < tokens.count {
                 let n = min(sequenceLength, tokens.count - start)
                 let batch = TokenBatch(
-                    inputs: Array(context[start..<start + n]), targets: Array(tokens[start..<start + n]), rows: 1, columns: n)
+                    inputs: Array(context[start..<start + n]), targets: Array(tokens[start..<start + n]), rows: 1,
+                    columns: n)
                 result.nats += tokenLosses(model, batch).to(.float64).sum().item()
                 start += n
             }

@@ -18,9 +18,11 @@ extension ModelRecipe {
         }
         let configuration = PaLMConfiguration(
             vocabularySize: size, width: width, layers: layers, heads: heads, headDim: headDim,
-            feedForward: feedForwardWidth, norm: .init(rawValue: norm.rawValue)!, normEps: normEps, ropeTheta: ropeTheta,
+            feedForward: feedForwardWidth, norm: .init(rawValue: norm.rawValue)!, normEps: normEps,
+            ropeTheta: ropeTheta,
             ropeLayout: .init(rawValue: ropeLayout.rawValue)!,
-            attentionScale: .init(rawValue: attentionScale.rawValue)!, logitScale: .init(rawValue: logitScale.rawValue)!,
+            attentionScale: .init(rawValue: attentionScale.rawValue)!,
+            logitScale: .init(rawValue: logitScale.rawValue)!,
             tieEmbeddings: tieEmbeddings, qkNorm: qkNorm, residualScale: residualScale, dropout: dropout,
             crossDocumentAttention: crossDocumentAttention)
         try configuration.validate()
@@ -55,7 +57,8 @@ extension OptimizerRecipe {
             Adafactor(
                 model, learningRate: r.learningRate, schedule: schedule, beta1: r.beta1, decayExponent: r.decayExponent,
                 eps1: r.eps1, eps2: r.eps2, clipThreshold: r.clipThreshold,
-                multipliesByParameterScale: r.multiplyByParameterScale, factored: r.factored, weightDecay: r.weightDecay,
+                multipliesByParameterScale: r.multiplyByParameterScale, factored: r.factored,
+                weightDecay: r.weightDecay,
                 weightDecayExponent: r.weightDecayExponent)
         case .adamw(let r):
             AdamW(

@@ -1,13 +1,14 @@
+internal import Martlet
+public import MartletData
+public import MartletModels
+internal import MartletNN
+
 // Training as a recipe says.
 #if canImport(FoundationEssentials)
 internal import FoundationEssentials
 #else
 internal import Foundation
 #endif
-internal import Martlet
-public import MartletData
-public import MartletModels
-internal import MartletNN
 
 /// Trains a model by a recipe: batches, optimizer, evaluation, checkpoints, metrics.
 ///
@@ -85,6 +86,10 @@ public final class Trainer {
             WeightedTokens(try TokenDataset(path: $0.path, tokenizer: tokenizer), weight: $0.weight)
         }
         validationFiles = try given.data.validation.map { try TokenDataset(path: $0.path, tokenizer: tokenizer) }
+        if given.data.verify {
+            for file in trainingFiles { try file.dataset.verify() }
+            for file in validationFiles { try file.verify() }
+        }
         let configuration = try given.model.configuration(tokenizer: tokenizer)
 
         do { try FileManager.default.createDirectory(atPath: given.output, withIntermediateDirectories: true) } catch {
@@ -147,7 +152,9 @@ public final class Trainer {
         if FileManager.default.fileExists(atPath: events) { try FileManager.default.removeItem(atPath: events) }
     }
 
-    private static func makeModel(_ recipe: Recipe, _ configuration: PaLMConfiguration, _ tokenizer: any Tokenizer) -> PaLM {
+    private static func makeModel(_ recipe: Recipe, _ configuration: PaLMConfiguration, _ tokenizer: any Tokenizer)
+        -> PaLM
+    {
         // The global generator serves dropout; its position is part of every checkpoint.
         Generator.default.manualSeed(UInt64(recipe.seed))
         let model = PaLM(configuration, generator: Generator(seed: UInt64(recipe.seed)))
@@ -175,10 +182,19 @@ public final class Trainer {
     private static func checkSameRun(_ saved: Recipe, _ given: Recipe, _ folder: String) throws {
         var a = saved
         var b = given
-        for keyPath in [\Recipe.steps] { a[keyPath: keyPath] = nil; b[keyPath: keyPath] = nil }
-        for keyPath in [\Recipe.minutes, \Recipe.maxMinutes] { a[keyPath: keyPath] = nil; b[keyPath: keyPath] = nil }
-        (a.output, a.name, a.evaluation, a.checkpoint, a.logging, a.sample) = ("", "", .init(), .init(), .init(), .init())
-        (b.output, b.name, b.evaluation, b.checkpoint, b.logging, b.sample) = ("", "", .init(), .init(), .init(), .init())
+        // More steps continue a run, unless the learning rates that it had so far depended on their number.
+        (a.schedule, b.schedule) = (saved.schedule.resolved(steps: saved.steps), given.schedule.resolved(steps: given.steps))
+        (a.steps, b.steps) = (nil, nil)
+        for keyPath in [\Recipe.minutes, \Recipe.maxMinutes] {
+            a[keyPath: keyPath] = nil
+            b[keyPath: keyPath] = nil
+        }
+        (a.output, a.name, a.evaluation, a.checkpoint, a.logging, a.sample) = (
+            "", "", .init(), .init(), .init(), .init()
+        )
+        (b.output, b.name, b.evaluation, b.checkpoint, b.logging, b.sample) = (
+            "", "", .init(), .init(), .init(), .init()
+        )
         (a.spikes, b.spikes) = (.init(), .init())
         (a.data.validation, b.data.validation) = ([], [])
         if a == b { return }
@@ -202,7 +218,8 @@ public final class Trainer {
             keepLast: recipe.checkpoint.keepLast, keepBest: recipe.checkpoint.keepBest
         ) { folder in
             try CheckpointFiles.write(
-                model: model, optimizer: optimizer, average: average, state: state, recipe: recipe, tokenizer: tokenizer,
+                model: model, optimizer: optimizer, average: average, state: state, recipe: recipe,
+                tokenizer: tokenizer,
                 to: folder)
         }
         lastSaved = checkpoint.folder
@@ -283,7 +300,8 @@ public final class Trainer {
                         .resources,
                         "training stopped at step \(step): the \(outcome.loss.isFinite ? "gradient's norm" : "loss") is "
                             + "\(outcome.loss.isFinite ? outcome.norm : outcome.loss); \(NumericsReport.find(model, batch)). "
-                            + (lastSaved.isEmpty ? "No checkpoint was saved yet." : "The last checkpoint is \(lastSaved)."))
+                            + (lastSaved.isEmpty
+                                ? "No checkpoint was saved yet." : "The last checkpoint is \(lastSaved)."))
                 }
             }
             optimizer.step(gradientScale: recipe.gradientClip.map { clippingScale(outcome.norm, maxNorm: $0) } ?? 1)
@@ -322,7 +340,8 @@ public final class Trainer {
             if let evaluated {
                 say(
                     "step \(step): held-out loss \(Format.fixed(evaluated.loss, 4)), perplexity "
-                        + "\(Format.fixed(evaluated.perplexity, 2)), \(Format.fixed(evaluated.bitsPerByte, 4)) bits per byte")
+                        + "\(Format.fixed(evaluated.perplexity, 2)), \(Format.fixed(evaluated.bitsPerByte, 4)) bits per byte"
+                )
                 try writePlot()
             }
             if step % recipe.checkpoint.everySteps == 0 && step < steps {
@@ -459,7 +478,8 @@ public final class Trainer {
     }
 
     private func log(
-        _ metrics: MetricsWriter?, _ board: TensorBoardWriter?, _ step: Int, _ outcome: Outcome, _ evaluated: HeldOutLoss?,
+        _ metrics: MetricsWriter?, _ board: TensorBoardWriter?, _ step: Int, _ outcome: Outcome,
+        _ evaluated: HeldOutLoss?,
         _ rate: Double, _ mfu: Double
     ) throws {
         if step % recipe.logging.everySteps != 0 && evaluated == nil && step != steps { return }
@@ -480,7 +500,8 @@ public final class Trainer {
         }
         try metrics?.write(MetricsRecord(step: step, fields: fields))
         var scalars: [(name: String, value: Double)] = [
-            ("loss/train", outcome.entropy), ("gradient/norm", outcome.norm), ("schedule/learningRate", optimizer.learningRate),
+            ("loss/train", outcome.entropy), ("gradient/norm", outcome.norm),
+            ("schedule/learningRate", optimizer.learningRate),
             ("speed/tokensPerSecond", rate), ("speed/mfu", mfu),
         ]
         if let evaluated {
@@ -511,7 +532,8 @@ public final class Trainer {
 
     /// How many steps fit into the recipe's minutes, by trial steps whose results are thrown away.
     private static func planSteps(
-        _ recipe: Recipe, _ model: PaLM, _ files: [WeightedTokens], _ validation: [TokenDataset], _ say: (String) -> Void
+        _ recipe: Recipe, _ model: PaLM, _ files: [WeightedTokens], _ validation: [TokenDataset],
+        _ say: (String) -> Void
     ) throws -> Int {
         let optimizer = makeOptimizer(recipe, model, 1000)
         let batches = try makeBatches(recipe, files, BatchSequence(skipping: recipe.spikes.skip))
@@ -522,7 +544,8 @@ public final class Trainer {
             let size = recipe.batch.microBatch ?? batch.rows
             for start in stride(from: 0, to: batch.rows, by: size) {
                 let (inputs, targets) = batch.rows(start..<min(start + size, batch.rows)).tensors
-                model.loss(inputs, targets: targets, zLoss: recipe.zLoss, divisor: Double(batch.inputs.count)).loss.backward()
+                model.loss(inputs, targets: targets, zLoss: recipe.zLoss, divisor: Double(batch.inputs.count)).loss
+                    .backward()
             }
             optimizer.step(clippingNorm: recipe.gradientClip ?? 1e30)
             optimizer.zeroGrad()
@@ -542,7 +565,8 @@ public final class Trainer {
             minutes: recipe.minutes!, stepSeconds: stepSeconds, evaluationSeconds: evaluation,
             evaluationEvery: recipe.evaluation.everySteps)
         say(
-            "a step takes \(Format.fixed(stepSeconds, 3)) s: \(n) steps fit into \(Format.fixed(recipe.minutes!, 1)) minutes")
+            "a step takes \(Format.fixed(stepSeconds, 3)) s: \(n) steps fit into \(Format.fixed(recipe.minutes!, 1)) minutes"
+        )
         return n
     }
 }

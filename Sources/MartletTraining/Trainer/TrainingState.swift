@@ -1,13 +1,14 @@
+internal import Martlet
+internal import MartletData
+internal import MartletModels
+internal import MartletNN
+
 // What a checkpoint holds beside the weights, and how it is written and read.
 #if canImport(FoundationEssentials)
 internal import FoundationEssentials
 #else
 internal import Foundation
 #endif
-internal import Martlet
-internal import MartletData
-internal import MartletModels
-internal import MartletNN
 
 /// Everything small that the next step depends on. `state.json` in a checkpoint.
 struct TrainingState: Codable, Equatable {
@@ -50,7 +51,8 @@ enum CheckpointFiles {
     static func readState(_ folder: String) throws -> TrainingState {
         let path = folder + "/" + state
         guard let data = FileManager.default.contents(atPath: path) else {
-            throw MartletError(.file, "\(path) is missing: this folder holds a model but not the state of a training run")
+            throw MartletError(
+                .file, "\(path) is missing: this folder holds a model but not the state of a training run")
         }
         let decoder = JSONDecoder()
         decoder.nonConformingFloatDecodingStrategy = .convertFromString(

@@ -105,8 +105,8 @@ import Testing
             unpack: { values in
                 count.unpacked += 1
                 return Tensor(values as! [Double], dtype: .float64)
-            }
-        ) { (x.exp() * x.sin()).sum() }
+            },
+            { (x.exp() * x.sin()).sum() })
         #expect(count.packed == 3)  // exp's output, both factors; the leaf itself is not packed
         let g = grad(of: y, wrt: x, createGraph: true)
         #expect(count.unpacked >= 3)

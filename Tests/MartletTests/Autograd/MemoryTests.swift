@@ -157,7 +157,7 @@ private func expect(_ a: Int, _ relation: String, _ b: Int, line: Int = #line) {
                 let a = Double2().apply([h])[0]
                 a[0] = Tensor(3.0)
                 let b = checkpoint { a.tanh() * a }
-                let c = SavedTensorHooks.with(pack: { $0 }, unpack: { $0 as! Tensor }) { b.sigmoid() }
+                let c = SavedTensorHooks.with(pack: { $0 }, unpack: { $0 as! Tensor }, { b.sigmoid() })
                 c.registerHook { _ in nil }
                 c.retainGrad()
                 let first = grad(of: c.sum(), wrt: x, createGraph: true)
