@@ -183,7 +183,9 @@ public final class Trainer {
         var a = saved
         var b = given
         // More steps continue a run, unless the learning rates that it had so far depended on their number.
-        (a.schedule, b.schedule) = (saved.schedule.resolved(steps: saved.steps), given.schedule.resolved(steps: given.steps))
+        (a.schedule, b.schedule) = (
+            saved.schedule.resolved(steps: saved.steps), given.schedule.resolved(steps: given.steps)
+        )
         (a.steps, b.steps) = (nil, nil)
         for keyPath in [\Recipe.minutes, \Recipe.maxMinutes] {
             a[keyPath: keyPath] = nil
