@@ -4,6 +4,10 @@
 // steps per doubling below 1 MiB (at most 12.5 %), sixteen above, where a request may also take a block of the next
 // class (again at most 12.5 % together). Each block has a 64-byte header in front of it. Cached blocks are on the list
 // of their class and on one list in the order of being freed; the oldest go back to the system beyond the limit.
+//
+// Unless a limit is set, it follows the program: memory that was needed at once before stays, because a training step
+// needs it again. A fixed limit below the peak of a step would give pages back and have the system clear new ones in
+// every step, which took a quarter of its time.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
@@ -41,9 +45,12 @@ static struct {
     atomic_flag lock;
     block_list classes[CLASSES];
     block_list ages;
-    int64_t cache_limit;
+    int64_t cache_limit; // below 0: follows high_water
+    int64_t high_water;  // the most bytes that were live at once since the cache was last emptied
     mk_memory_stats stats;
-} cache = {.lock = ATOMIC_FLAG_INIT, .cache_limit = (int64_t)1 << 30};
+} cache = {.lock = ATOMIC_FLAG_INIT, .cache_limit = -1};
+
+enum { CACHE_FLOOR = 1 << 30 };
 
 static void lock(void) {
     int spins = 0;
@@ -123,6 +130,13 @@ static block *evict(int64_t limit) {
     return out;
 }
 
+static int64_t limit_now(void) {
+    if (cache.cache_limit >= 0) return cache.cache_limit;
+    // An eighth more for what size classes waste.
+    int64_t room = cache.high_water + cache.high_water / 8 - cache.stats.live_bytes;
+    return room > CACHE_FLOOR ? room : CACHE_FLOOR;
+}
+
 // MARK: the system
 
 static size_t mapped_bytes(size_t capacity) { return (HEADER + capacity + 4095) & ~(size_t)4095; }
@@ -184,6 +198,7 @@ void *mk_alloc(size_t bytes) {
     cache.stats.allocation_count++;
     cache.stats.live_bytes += (int64_t)bytes;
     if (cache.stats.live_bytes > cache.stats.peak_bytes) cache.stats.peak_bytes = cache.stats.live_bytes;
+    if (cache.stats.live_bytes > cache.high_water) cache.high_water = cache.stats.live_bytes;
     unlock();
     return (char *)b + HEADER;
 }
@@ -203,7 +218,8 @@ void mk_free(void *p, size_t bytes) {
     lock();
     cache.stats.live_bytes -= (int64_t)bytes;
     push(b);
-    block *evicted = cache.stats.cached_bytes > cache.cache_limit ? evict(cache.cache_limit) : NULL;
+    int64_t limit = limit_now();
+    block *evicted = cache.stats.cached_bytes > limit ? evict(limit) : NULL;
     unlock();
     if (evicted != NULL) system_free(evicted);
 }
@@ -223,6 +239,7 @@ void mk_reset_peak_memory(void) {
 
 void mk_empty_cache(void) {
     lock();
+    cache.high_water = cache.stats.live_bytes;
     block *evicted = evict(0);
     unlock();
     system_free(evicted);
@@ -230,8 +247,8 @@ void mk_empty_cache(void) {
 
 void mk_set_cache_limit(int64_t bytes) {
     lock();
-    cache.cache_limit = bytes < 0 ? 0 : bytes;
-    block *evicted = evict(cache.cache_limit);
+    cache.cache_limit = bytes < 0 ? -1 : bytes;
+    block *evicted = evict(limit_now());
     unlock();
     system_free(evicted);
 }

@@ -80,7 +80,8 @@ typedef struct mk_memory_stats {
 mk_memory_stats mk_memory(void);
 void mk_reset_peak_memory(void);
 void mk_empty_cache(void);
-// Bytes the cache may hold (default 1 GiB, or MARTLET_CACHE_BYTES); the least recently freed blocks go first.
+// Bytes the cache may hold; the least recently freed blocks go first. Below 0 (the default without
+// MARTLET_CACHE_BYTES): 1 GiB, or as much as was live at once before less what is live now, plus an eighth.
 void mk_set_cache_limit(int64_t bytes);
 
 #if defined(__cplusplus)
