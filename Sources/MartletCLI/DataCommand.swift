@@ -25,13 +25,13 @@ struct DataCommand: ParsableCommand {
         var separator: String = "file"
         @Option(help: "The field of a JSON line that holds the text.")
         var textField: String = "text"
-        @Option(help: "Hold out this share of the text, from its end.")
+        @Option(parsing: .unconditional, help: "Hold out this share of the text, from its end.")
         var validationTail: Double?
-        @Option(help: "Hold out this share of the documents, chosen by the seed.")
+        @Option(parsing: .unconditional, help: "Hold out this share of the documents, chosen by the seed.")
         var validationDocuments: Double?
         @Flag(help: "Write the documents in random order, by the seed.")
         var shuffle = false
-        @Option(help: "Decides what is held out and the order.")
+        @Option(parsing: .unconditional, help: "Decides what is held out and the order.")
         var seed: UInt64 = 0
         @Flag(help: "Replace token files that are there.")
         var overwrite = false

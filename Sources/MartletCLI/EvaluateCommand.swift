@@ -19,11 +19,13 @@ struct EvaluateCommand: ParsableCommand {
     @OptionGroup var model: CheckpointOption
     @Option(help: "A token file (.tokens), a text file or a JSON-lines file.")
     var data: String
-    @Option(help: "Tokens in a window.")
+    @Option(parsing: .unconditional, help: "Tokens in a window.")
     var sequenceLength = 512
-    @Option(help: "Windows computed at once.")
+    @Option(parsing: .unconditional, help: "Windows computed at once.")
     var batch = 8
-    @Option(help: "New tokens in a window: fewer than --sequence-length makes windows overlap, for more context.")
+    @Option(
+        parsing: .unconditional,
+        help: "New tokens in a window: fewer than --sequence-length makes windows overlap, for more context.")
     var stride: Int?
     @Option(help: "Where documents of a text file end: file, line:TEXT, blank-lines:COUNT or every-line.")
     var separator: String = "file"
@@ -63,6 +65,13 @@ struct EvaluateCommand: ParsableCommand {
             try prepareTokenFiles(corpus: corpus, tokenizer: tokenizer, training: path)
         }
         let dataset = try TokenDataset(path: path, tokenizer: tokenizer)
+        if let folder = temporary {
+            // The mapping keeps the content; nothing is left behind when the command is interrupted.
+            try FileManager.default.removeItem(at: folder)
+            temporary = nil
+        } else {
+            try dataset.verify()
+        }
         let whole = try HeldOutLoss.measure(
             contents.model, dataset, sequenceLength: sequenceLength, batchSize: batch, stride: stride)
         Terminal.print(try Terminal.json(record(whole, nil)))

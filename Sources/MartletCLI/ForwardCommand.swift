@@ -24,10 +24,15 @@ struct ForwardCommand: ParsableCommand {
     var outputs: String
     @Flag(help: "Also write the gradient of the loss by each parameter.")
     var gradients = false
-    @Option(help: "The coefficient of log²Z in the loss.")
+    @Option(parsing: .unconditional, help: "The coefficient of log²Z in the loss.")
     var zLoss = 1e-4
+    @Flag(help: "Replace a file that is there.")
+    var overwrite = false
 
     func run() throws {
+        if !overwrite && FileManager.default.fileExists(atPath: outputs) {
+            throw MartletError(.file, "\(outputs) exists: give --overwrite to replace it, or another --outputs")
+        }
         let model = try model.load().model
         let file = try SafeTensors.load(inputs)
         func integers(_ name: String) throws -> Tensor? {
@@ -58,6 +63,17 @@ struct ForwardCommand: ParsableCommand {
             )
         }
         let given = try integers("targets")
+        if let given {
+            let outside = (given .< 0).logicalOr(given .>= Double(model.vocabularySize))
+            let wrong = outside.logicalAnd(given .!= -100)
+            if wrong.any().item() != 0 {
+                let first = given.maskedSelect(wrong)[0].item()
+                throw MartletError(
+                    .mismatch,
+                    "\(inputs): target \(Int(first)) is outside the model's vocabulary, 0..<\(model.vocabularySize) (-100 "
+                        + "for none)")
+            }
+        }
         if let given, given.shape != tokens.shape {
             throw MartletError(.format, "\(inputs): 'targets' has the shape \(given.shape), 'tokens' \(tokens.shape)")
         }

@@ -19,21 +19,21 @@ struct GenerateCommand: ParsableCommand {
     @Option(
         parsing: .unconditionalSingleValue, help: "A prompt; may be given several times. Standard input when left out.")
     var prompt: [String] = []
-    @Option(help: "Tokens to generate at most.")
+    @Option(parsing: .unconditional, help: "Tokens to generate at most.")
     var maxTokens = 200
-    @Option(help: "0 takes the best token always; 1 samples from the model's distribution.")
+    @Option(parsing: .unconditional, help: "0 takes the best token always; 1 samples from the model's distribution.")
     var temperature = 1.0
-    @Option(help: "Sample from the k best tokens only.")
+    @Option(parsing: .unconditional, help: "Sample from the k best tokens only.")
     var topK: Int?
-    @Option(help: "Sample from the fewest best tokens whose probabilities reach p together.")
+    @Option(parsing: .unconditional, help: "Sample from the fewest best tokens whose probabilities reach p together.")
     var topP: Double?
-    @Option(help: "Sample from tokens at least this fraction as probable as the best.")
+    @Option(parsing: .unconditional, help: "Sample from tokens at least this fraction as probable as the best.")
     var minP: Double?
-    @Option(help: "Above 1: makes tokens that occurred less probable.")
+    @Option(parsing: .unconditional, help: "Above 1: makes tokens that occurred less probable.")
     var repetitionPenalty = 1.0
-    @Option(help: "Decides all draws.")
+    @Option(parsing: .unconditional, help: "Decides all draws.")
     var seed: UInt64 = 0
-    @Option(help: "Continuations of each prompt.")
+    @Option(parsing: .unconditional, help: "Continuations of each prompt.")
     var samples = 1
     @Option(parsing: .unconditionalSingleValue, help: "A text that ends a continuation; may be given several times.")
     var stop: [String] = []
@@ -71,7 +71,7 @@ struct GenerateCommand: ParsableCommand {
             sampling: SamplingOptions(
                 temperature: temperature, topK: topK, topP: topP, minP: minP, repetitionPenalty: repetitionPenalty,
                 seed: seed), stop: stop, stopsAtDocumentEnd: !ignoreEnd)
-        try request.sampling.validate()
+        try request.validate()
         let generator = TextGenerator(model: contents.model, tokenizer: tokenizer)
         let streams = prompts.count == 1 && samples == 1 && !json
         if streams && !noEcho { Terminal.print(prompts[0], terminator: "") }

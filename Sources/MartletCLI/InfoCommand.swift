@@ -16,9 +16,9 @@ struct InfoCommand: ParsableCommand {
 
     @Argument(help: "A model's name or folder.")
     var model: String
-    @Option(help: "The vocabulary of a name that has none of its own.")
+    @Option(parsing: .unconditional, help: "The vocabulary of a name that has none of its own.")
     var vocabulary: Int?
-    @Option(help: "The sequence length that costs are given for.")
+    @Option(parsing: .unconditional, help: "The sequence length that costs are given for.")
     var sequenceLength = 2048
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -42,9 +42,14 @@ struct InfoCommand: ParsableCommand {
     }
 
     func run() throws {
+        if !(1...1 << 30).contains(sequenceLength) {
+            throw MartletError(
+                .configuration, "--sequence-length must be in 1...\(1 << 30), it is \(sequenceLength)")
+        }
         let configuration: PaLMConfiguration
         if let preset = PaLMPreset.named(model) {
             configuration = try preset.configuration(vocabularySize: vocabulary ?? preset.vocabularySize ?? 32_000)
+            try configuration.validate()
         } else if FileManager.default.fileExists(atPath: model) {
             configuration = try ModelFolder.configuration(
                 FileManager.default.fileExists(atPath: model + "/config.json")

@@ -19,6 +19,7 @@ struct MartletCommand: ParsableCommand {
 
             'martlet train --explain' describes every key of a recipe.
             """,
+        version: "0.1.0",
         subcommands: [
             TokenizerCommand.self, DataCommand.self, TrainCommand.self, GenerateCommand.self, EvaluateCommand.self,
             InfoCommand.self, ForwardCommand.self, BenchCommand.self,
@@ -52,11 +53,15 @@ enum CommandFailure {
 enum Terminal {
     /// Results: standard output.
     static func print(_ text: String, terminator: String = "\n") {
-        FileHandle.standardOutput.write(Data((text + terminator).utf8))
+        do { try FileHandle.standardOutput.write(contentsOf: Data((text + terminator).utf8)) } catch {
+            self.error("martlet: standard output cannot be written: \(error.localizedDescription)")
+            Foundation.exit(1)
+        }
     }
 
     /// Progress, notes and errors: standard error, so that results can be piped.
-    static func error(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+    /// Where standard error cannot be written, nobody can be told.
+    static func error(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8)) }
 
     /// One line of JSON of `value`.
     static func json(_ value: some Encodable, pretty: Bool = false, snakeCase: Bool = false) throws -> String {

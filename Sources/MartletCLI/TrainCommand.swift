@@ -32,7 +32,7 @@ struct TrainCommand: ParsableCommand {
     var printRecipe = false
     @Flag(help: "Describe the keys of a recipe: all, or those of the section given in place of the recipe.")
     var explain = false
-    @Option(help: "Threads to compute with.")
+    @Option(parsing: .unconditional, help: "Threads to compute with.")
     var threads: Int?
 
     func run() throws {
@@ -57,7 +57,7 @@ struct TrainCommand: ParsableCommand {
         let result = try trainer.run()
         if let signal = result.signal {
             Terminal.error(
-                "\(signal): stopped at step \(result.step), saved \(result.checkpoint). Go on with: martlet train \(path) --resume"
+                "\(signal): stopped at step \(result.step), saved \(result.checkpoint). Go on with: \(continuation(path))"
             )
             throw ExitCode(signal == "SIGINT" ? 130 : 143)
         }
@@ -79,6 +79,27 @@ struct TrainCommand: ParsableCommand {
         }
         Terminal.print(text)
         Terminal.print("checkpoint: \(result.checkpoint)")
-        if !result.isComplete { Terminal.print("not all steps are done: go on with martlet train \(path) --resume") }
+        if !result.isComplete { Terminal.print("not all steps are done: go on with \(continuation(path))") }
+    }
+
+    /// The command line that goes on with this run.
+    private func continuation(_ path: String) -> String {
+        var words = ["martlet", "train", path]
+        for text in overrides { words += ["--set", text] }
+        if let threads { words += ["--threads", "\(threads)"] }
+        return (words + ["--resume"]).map(TrainCommand.quoted).joined(separator: " ")
+    }
+
+    /// A word as a shell reads it back.
+    private static func quoted(_ word: String) -> String {
+        let plain = word.utf8.allSatisfy {
+            switch $0 {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"):
+                true
+            default: "-_./=,:+@%".utf8.contains($0)
+            }
+        }
+        return plain && !word.isEmpty ? word : "'" + word.replacingOccurrences(of: "'", with: "'\\''") + "'"
     }
 }

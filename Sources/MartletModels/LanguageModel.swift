@@ -42,7 +42,14 @@ public final class KeyValueCache {
     /// Tokens seen, padding included.
     public private(set) var length = 0
     public let batch: Int
+    /// The most tokens a row can have. Memory is taken as they come.
     public let capacity: Int
+    /// Tokens a row that there is memory for.
+    private var reserved = 0
+    private let layers: Int
+    private let heads: Int
+    private let headDim: Int
+    private let dtype: DType
     /// Padding in front of each row.
     public let starts: [Int]
     let keyStart: Tensor?
@@ -54,10 +61,46 @@ public final class KeyValueCache {
         self.capacity = capacity
         self.starts = starts
         keyStart = starts.contains { $0 > 0 } ? Tensor(starts) : nil
-        for _ in 0..<layers {
-            keys.append(Tensor.zeros([batch, capacity, heads, headDim], dtype: dtype))
-            values.append(Tensor.zeros([batch, capacity, heads, headDim], dtype: dtype))
+        (self.layers, self.heads, self.headDim, self.dtype) = (layers, heads, headDim, dtype)
+    }
+
+    /// Makes room for rows of `count` tokens.
+    ///
+    /// - Throws: when there is not enough memory. Without a call before, room is made where it is needed, and a lack of
+    ///   memory ends the program.
+    public func reserve(_ count: Int) throws {
+        if count <= reserved { return }
+        let next = grown(count)
+        try Memory.require(
+            2 * Double(layers) * Double(batch) * Double(next) * Double(heads * headDim * dtype.byteSize),
+            for: "the cache of keys and values of \(batch) row\(batch == 1 ? "" : "s") of \(next) tokens",
+            remedy: "generate fewer tokens or fewer samples at once")
+        grow(to: next)
+    }
+
+    /// Twice what there is, at least 256, for `count` tokens.
+    private func grown(_ count: Int) -> Int { min(capacity, max(count, 256, 2 * reserved)) }
+
+    private func grow(to count: Int) {
+        func larger(_ old: Tensor?) -> Tensor {
+            let new = Tensor.zeros([batch, count, heads, headDim], dtype: dtype)
+            if let old, length > 0 {
+                new.narrow(1, start: 0, length: length).copyInPlace(old.narrow(1, start: 0, length: length))
+            }
+            return new
         }
+        noGrad {
+            for i in 0..<layers {
+                if reserved == 0 {
+                    keys.append(larger(nil))
+                    values.append(larger(nil))
+                } else {
+                    keys[i] = larger(keys[i])
+                    values[i] = larger(values[i])
+                }
+            }
+        }
+        reserved = count
     }
 
     /// Positions [B or 1, count] of the next `count` tokens; nil where every row is at `length`.
@@ -70,6 +113,7 @@ public final class KeyValueCache {
     /// Writes a block's keys and values of new tokens and returns all there are.
     func extend(layer: Int, _ k: Tensor, _ v: Tensor) -> (keys: Tensor, values: Tensor) {
         let n = k.size(1)
+        if length + n > reserved { grow(to: grown(length + n)) }
         keys[layer].narrow(1, start: length, length: n).copyInPlace(k)
         values[layer].narrow(1, start: length, length: n).copyInPlace(v)
         return (

@@ -91,12 +91,13 @@ public enum ModelFolder {
         let decoder = JSONDecoder()
         let head: Head
         do { head = try decoder.decode(Head.self, from: data) } catch {
-            throw MartletError(.format, "\(path) is not a JSON object: \(error)")
+            throw MartletError(.format, "\(path) is not a JSON object: \(describe(error))")
         }
         guard head.architecture == "palm" else {
             throw MartletError(
                 .mismatch,
-                "\(path) describes a model of architecture \(head.architecture.map { "'\($0)'" } ?? "(none given)"); expected 'palm'"
+                "\(path) describes a model of architecture "
+                    + "\(head.architecture.map { "'\($0)'" } ?? "(none given)"); expected 'palm'"
             )
         }
         let configuration: Configuration
@@ -119,7 +120,9 @@ public enum ModelFolder {
             return "the key '\(prefix.isEmpty ? "" : prefix + ".")\(key.stringValue)' is missing"
         case .typeMismatch(let type, let context): return "'\(path(context))' is not of type \(type)"
         case .valueNotFound(let type, let context): return "'\(path(context))' is null, expected \(type)"
-        case .dataCorrupted(let context): return "'\(path(context))': \(context.debugDescription)"
+        case .dataCorrupted(let context):
+            let at = path(context)
+            return (at.isEmpty ? "" : "'\(at)': ") + context.debugDescription
         default: return "\(error)"
         }
     }
@@ -131,8 +134,8 @@ public enum ModelFolder {
         if tokenizer.fingerprint.description != reference.fingerprint {
             throw MartletError(
                 .mismatch,
-                "the tokenizer in \(folder) is not the model's: expected fingerprint \(reference.fingerprint.prefix(12)), found "
-                    + tokenizer.fingerprint.short)
+                "the tokenizer in \(folder) is not the model's: expected fingerprint "
+                    + "\(reference.fingerprint.prefix(12)), found " + tokenizer.fingerprint.short)
         }
         return tokenizer
     }
@@ -144,9 +147,23 @@ public enum ModelFolder {
         let configuration = try configuration(folder)
         let file = try SafeTensorsFile(folder + "/" + weightsName)
         let stored = file.entry("embedding.weight")?.dtype ?? .float32
+        let count = file.names.reduce(0) { $0 + file.entry($1)!.shape.reduce(1, *) }
+        if configuration.model.parameterCount != count {
+            throw MartletError(
+                .mismatch,
+                "\(folder): \(configurationName) describes a model of \(configuration.model.parameterCount) parameters, "
+                    + "\(weightsName) holds \(count)")
+        }
+        try Memory.require(
+            Double(count) * Double(max(stored.byteSize, dtype?.byteSize ?? 0)),
+            for: "a model of \(count) parameters", remedy: "convert it to a smaller type, or take a smaller model")
         // The weights are replaced right away: zeros would do, but a model is always made whole.
         let model = PaLM(configuration.model, dtype: stored, generator: Generator(seed: 0))
-        _ = try model.load(file.names.map { ($0, try file.tensor($0)) }, strict: true)
+        do { _ = try model.load(file.names.map { ($0, try file.tensor($0)) }, strict: true) } catch let error
+            as MartletError where error.kind == .mismatch
+        {
+            throw MartletError(.mismatch, "\(folder)/\(weightsName): \(error.message)")
+        }
         if let dtype, dtype != stored { model.to(dtype) }
         let tokenizer = try configuration.tokenizer.map { try self.tokenizer(folder, $0) }
         model.documentEnd = tokenizer.map { Int($0.eodID) }

@@ -65,7 +65,9 @@ public struct LanguageModelBatches: Sendable {
         try check(
             !sources.isEmpty && sources.count <= 1 << 16, "sources",
             "expected 1 to \(1 << 16) token files, found \(sources.count)")
-        try check(sequenceLength >= 1, "sequenceLength", "expected at least 1, found \(sequenceLength)")
+        try check(
+            (1...1 << 30).contains(sequenceLength), "sequenceLength",
+            "expected 1 to \(1 << 30), found \(sequenceLength)")
         try check(worldSize >= 1, "worldSize", "expected at least 1, found \(worldSize)")
         try check(
             rank >= 0 && rank < worldSize, "rank", "expected 0..<\(worldSize) by the world size, found \(rank)")

@@ -115,7 +115,11 @@ package final class AtomicFileWriter {
             if status.st_mode & S_IFMT == S_IFDIR {
                 throw FileSystemError(operation: "write", path: path, code: EISDIR)
             }
-            if !overwrite { throw FileSystemError(operation: "write", path: path, code: EEXIST) }
+            if !overwrite {
+                throw FileSystemError(
+                    operation: "write", path: path,
+                    detail: "the file exists and is replaced only on request (--overwrite)")
+            }
         }
         var candidate = ""
         var attempt = 0

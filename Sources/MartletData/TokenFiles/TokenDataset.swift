@@ -17,6 +17,9 @@ public final class TokenDataset: Sendable {
     /// That tokenizer in words.
     public let tokenizerSummary: String
 
+    /// The checksum of the tokens that the file was written with: two files with the same tokens have the same.
+    public var checksum: UInt64 { header.tokenChecksum }
+
     private let file: MappedFile
     private let header: TokenFileHeader
 

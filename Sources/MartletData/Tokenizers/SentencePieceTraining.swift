@@ -215,7 +215,8 @@ extension SentencePieceTokenizer {
     /// The library's message without the place in its source, and with what may help.
     private static func readable(_ message: String) -> String {
         if message.contains("sentences_.empty()") {
-            return "the text has nothing to learn from: every line has U+2585, which SentencePiece reserves"
+            return "the text has nothing to learn from: the sample is empty, or every line has U+2585, which "
+                + "SentencePiece reserves"
         }
         let bytes = Array(message.utf8)
         let start = bytes.lastIndex(of: UInt8(ascii: "]")).map { $0 + 1 } ?? 0

@@ -36,6 +36,19 @@ public final class TextGenerator {
             self.stop = stop
             self.stopsAtDocumentEnd = stopsAtDocumentEnd
         }
+
+        /// Throws what cannot be generated with any model.
+        public func validate() throws {
+            try sampling.validate()
+            if prompts.isEmpty { throw MartletError(.configuration, "at least one prompt is needed") }
+            if maxTokens < 1 {
+                throw MartletError(
+                    .configuration, "the number of tokens to generate must be at least 1, it is \(maxTokens)")
+            }
+            if samples < 1 {
+                throw MartletError(.configuration, "the number of samples must be at least 1, it is \(samples)")
+            }
+        }
     }
 
     public enum FinishReason: String, Sendable, Codable {
@@ -73,15 +86,7 @@ public final class TextGenerator {
     ///   never the beginning of a stop string. Row r is sample r % samples of prompt r / samples.
     /// - Returns: prompts' continuations in order, samples of a prompt together.
     public func generate(_ request: Request, onText: ((Int, String) -> Void)? = nil) throws -> [Continuation] {
-        try request.sampling.validate()
-        if request.prompts.isEmpty { throw MartletError(.configuration, "at least one prompt is needed") }
-        if request.maxTokens < 1 {
-            throw MartletError(
-                .configuration, "the number of tokens to generate must be at least 1, it is \(request.maxTokens)")
-        }
-        if request.samples < 1 {
-            throw MartletError(.configuration, "the number of samples must be at least 1, it is \(request.samples)")
-        }
+        try request.validate()
         if tokenizer.vocabularySize > model.vocabularySize {
             throw MartletError(
                 .mismatch,
@@ -98,9 +103,18 @@ public final class TextGenerator {
             return ids.isEmpty ? [tokenizer.eodID] : ids
         }
         let longest = encoded.map(\.count).max()!
+        let (count, tooMany) = encoded.count.multipliedReportingOverflow(by: request.samples)
+        let (capacity, tooLong) = longest.addingReportingOverflow(request.maxTokens)
+        if tooMany || tooLong || count > 1 << 20 {
+            throw MartletError(
+                .configuration,
+                "\(encoded.count) prompts with \(request.samples) samples of \(request.maxTokens) tokens are too many: at "
+                    + "most \(1 << 20) rows are generated at once")
+        }
         let rows = encoded.flatMap { Array(repeating: $0, count: request.samples) }
         let starts = rows.map { longest - $0.count }
-        let cache = model.makeCache(starts: starts, capacity: longest + request.maxTokens)
+        let cache = model.makeCache(starts: starts, capacity: capacity)
+        try cache.reserve(min(capacity, longest + 256))
         let padded = rows.map { Array(repeating: tokenizer.eodID, count: longest - $0.count) + $0 }
 
         var states = rows.enumerated().map { i, ids in
@@ -153,6 +167,7 @@ public final class TextGenerator {
                 }
             }
             if states.allSatisfy({ $0.finish != nil }) { break }
+            try cache.reserve(cache.length + 1)
             hidden = model.hiddenStates(Tensor(next, shape: [rows.count, 1]).to(.int64), cache: cache)
         }
         timing.generationSeconds = watch.duration(to: .now).seconds

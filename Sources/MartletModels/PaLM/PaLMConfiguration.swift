@@ -112,17 +112,18 @@ public struct PaLMConfiguration: Codable, Sendable, Equatable {
 
     /// Throws what is impossible about this shape.
     public func validate() throws(MartletError) {
-        func positive(_ name: String, _ value: Int) throws(MartletError) {
-            if value < 1 {
-                throw MartletError(.configuration, "the model's \(name) must be at least 1, it is \(value)")
+        // The limits keep all counts and sizes within 64 bits; they are far beyond every model there is.
+        func within(_ name: String, _ value: Int, _ most: Int) throws(MartletError) {
+            if value < 1 || value > most {
+                throw MartletError(.configuration, "the model's \(name) must be in 1...\(most), it is \(value)")
             }
         }
-        try positive("vocabularySize", vocabularySize)
-        try positive("width", width)
-        try positive("layers", layers)
-        try positive("heads", heads)
-        try positive("headDim", headDim)
-        try positive("feedForward", feedForward)
+        try within("vocabularySize", vocabularySize, 1 << 28)
+        try within("width", width, 1 << 20)
+        try within("layers", layers, 1 << 14)
+        try within("heads", heads, 1 << 12)
+        try within("headDim", headDim, 1 << 12)
+        try within("feedForward", feedForward, 1 << 24)
         if headDim % 2 != 0 {
             throw MartletError(
                 .configuration, "the model's headDim must be even for rotary positions, it is \(headDim)")

@@ -38,6 +38,21 @@ extension PaLMConfiguration {
         return table
     }
 
+    /// Bytes that training holds at least.
+    ///
+    /// - Parameters:
+    ///   - bytesPerParameter: weights, gradients, the optimizer's state and copies.
+    ///   - activationBytes: of one activation: 2 for bfloat16.
+    ///   - tokens: that go through the model at once.
+    ///   - recomputes: whether blocks keep their inputs only.
+    public func trainingBytes(bytesPerParameter: Int, activationBytes: Int, tokens: Int, recomputes: Bool) -> Double {
+        // A block keeps its input, the norm's output, queries and attention's output; and gate, up and their product.
+        let kept = Double(2 * width + 2 * heads * headDim + 3 * feedForward)
+        let perToken =
+            recomputes ? Double(layers) * Double(width) + kept : Double(layers) * kept
+        return Double(parameterCount) * Double(bytesPerParameter) + Double(tokens) * perToken * Double(activationBytes)
+    }
+
     /// N: all parameters.
     public var parameterCount: Int { parameterTable.reduce(0) { $0 + $1.parameters } }
 

@@ -22,7 +22,10 @@ public struct LoadReport: Sendable, Equatable, CustomStringConvertible {
         return lines.joined(separator: "; ")
     }
 
-    static func list(_ names: [String]) -> String { names.joined(separator: ", ") }
+    static func list(_ names: [String], atMost limit: Int = .max) -> String {
+        names.prefix(limit).joined(separator: ", ")
+            + (names.count > limit ? " and \(names.count - limit) more" : "")
+    }
 }
 
 /// Copies tensors by name into tensors that exist already, all or none of them.
@@ -66,11 +69,18 @@ struct StateLoader {
         }
         report.unexpected = state.map(\.0).filter { !known.contains($0) }
         if strict {
-            if !report.missing.isEmpty { problems.append("missing: " + LoadReport.list(report.missing)) }
-            if !report.unexpected.isEmpty { problems.append("unexpected: " + LoadReport.list(report.unexpected)) }
+            if !report.missing.isEmpty { problems.append("missing: " + LoadReport.list(report.missing, atMost: 8)) }
+            if !report.unexpected.isEmpty {
+                problems.append("unexpected: " + LoadReport.list(report.unexpected, atMost: 8))
+            }
         }
         if !problems.isEmpty {
-            throw MartletError(.mismatch, "this state does not fit \(owner): " + problems.joined(separator: "; "))
+            // Another model's state differs in everything: its beginning says enough.
+            let shown = problems.prefix(4).joined(separator: "; ")
+            throw MartletError(
+                .mismatch,
+                "this state does not fit \(owner): \(shown)"
+                    + (problems.count > 4 ? "; and \(problems.count - 4) more that do not fit" : ""))
         }
         noGrad { for (target, source) in copies { target.copyInPlace(source) } }
         return report

@@ -81,13 +81,19 @@ extension BatchSchedule.Stage: RecipeSection {
             RecipeField(
                 "untilStep", optional: \.untilStep, "The last batch of this size; left out in the last stage",
                 limit: .atLeast(1)),
-            RecipeField("sequences", \.sequences, "Sequences in a batch", limit: .atLeast(1), isRequired: true),
+            RecipeField(
+                "sequences", \.sequences, "Sequences in a batch", limit: .within(1...BatchSchedule.largest),
+                isRequired: true),
         ]
     }
 }
 
 extension BatchSchedule: RecipeValue {
-    package static var expectation: String { "a whole number at least 1, or a list of {untilStep, sequences} mappings" }
+    static let largest = 1 << 20
+
+    package static var expectation: String {
+        "a whole number from 1 to \(largest), or a list of {untilStep, sequences} mappings"
+    }
 
     package static func read(_ node: ConfigNode, at path: String, problems: inout [RecipeProblem]) -> BatchSchedule? {
         if case .list(let nodes) = node.value, !nodes.isEmpty {
@@ -100,7 +106,8 @@ extension BatchSchedule: RecipeValue {
             return schedule
         }
         var mismatch: [RecipeProblem] = []
-        guard let sequences = Int.read(node, at: path, problems: &mismatch), sequences >= 1 else {
+        guard let sequences = Int.read(node, at: path, problems: &mismatch), (1...largest).contains(sequences)
+        else {
             problems.append(.unexpected(node, at: path, expectation: expectation))
             return nil
         }

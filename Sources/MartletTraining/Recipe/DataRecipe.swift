@@ -24,7 +24,7 @@ extension DataRecipe: RecipeSection {
                 limit: .notEmpty, isRequired: true),
             RecipeField("validation", \.validationList, "Held-out token files; [] for none"),
             RecipeField(
-                "sequenceLength", \.sequenceLength, "Tokens in one training sequence", limit: .atLeast(1)),
+                "sequenceLength", \.sequenceLength, "Tokens in one training sequence", limit: .within(1...1 << 24)),
             RecipeField(
                 "verify", \.verify, "Read the token files once before the run and check their checksums (about 1 GB/s)"),
         ]

@@ -70,19 +70,22 @@ extension ModelRecipe: RecipeSection {
                 "preset", optional: \.preset,
                 "A named shape that the keys below then change: \(PaLMPreset.all.map(\.name).joined(separator: ", "))"),
             RecipeField(
-                "width", \.width, "d_model, the length of a token's vector", limit: .atLeast(1), isRequired: true),
-            RecipeField("layers", \.layers, "The number of blocks", limit: .atLeast(1), isRequired: true),
+                "width", \.width, "d_model, the length of a token's vector", limit: .within(1...1 << 20),
+                isRequired: true),
+            RecipeField("layers", \.layers, "The number of blocks", limit: .within(1...1 << 14), isRequired: true),
             RecipeField(
-                "heads", \.heads, "Query heads; keys and values have one head for all of them", limit: .atLeast(1),
+                "heads", \.heads, "Query heads; keys and values have one head for all of them",
+                limit: .within(1...1 << 12),
                 isRequired: true),
             RecipeField(
                 "headDim", \.headDim, "The length of a head's vector, an even number (256 in the paper)",
-                limit: .atLeast(2), isRequired: true),
+                limit: .within(2...1 << 12), isRequired: true),
             RecipeField(
                 "ffMultiplier", \.ffMultiplier, "The feed-forward width divided by width", limit: .above(0)),
             RecipeField(
                 "vocabulary", optional: \.vocabulary,
-                "Rows of the embedding, at least the tokenizer's size. null: the tokenizer's size", limit: .atLeast(1)),
+                "Rows of the embedding, at least the tokenizer's size. null: the tokenizer's size",
+                limit: .within(1...1 << 28)),
             RecipeField(
                 "norm", \.norm,
                 "layernorm subtracts the mean, as the paper's text says; rmsnorm does not. Neither has a bias"),

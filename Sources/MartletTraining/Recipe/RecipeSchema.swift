@@ -54,6 +54,9 @@ package struct RecipeLimit<Value>: Sendable {
 
 extension RecipeLimit where Value == Int {
     static func atLeast(_ bound: Int) -> Self { Self(text: "at least \(bound)") { $0 >= bound } }
+    static func within(_ range: ClosedRange<Int>) -> Self {
+        Self(text: "from \(range.lowerBound) to \(range.upperBound)") { range.contains($0) }
+    }
 }
 
 extension RecipeLimit where Value == Double {

@@ -180,7 +180,7 @@ enum FileIO {
         let above = parent(of: path)
         if above != path { try makeFolder(above) }
         guard mkdir(path, 0o777) == 0 || (errno == EEXIST && isFolder(path)) else {
-            throw FileError("make the folder", path)
+            throw FileError("make the folder", path, code: errno == EEXIST ? ENOTDIR : errno)
         }
     }
 

@@ -50,6 +50,15 @@ extension ScheduleRecipe {
 }
 
 extension OptimizerRecipe {
+    /// Bytes of optimizer state for each parameter, at least.
+    var stateBytesPerParameter: Int {
+        switch self {
+        case .adafactor(let r): (r.beta1 == nil ? 0 : 4) + (r.factored ? 0 : 4)
+        case .adamw, .adam: 8
+        case .sgd(let r): r.momentum == 0 ? 0 : 4
+        }
+    }
+
     /// The optimizer of a model's parameters.
     public func optimizer(_ model: Module, schedule: Schedule) -> Optimizer {
         switch self {

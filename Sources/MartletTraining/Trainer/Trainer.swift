@@ -92,13 +92,10 @@ public final class Trainer {
         }
         let configuration = try given.model.configuration(tokenizer: tokenizer)
 
-        do { try FileManager.default.createDirectory(atPath: given.output, withIntermediateDirectories: true) } catch {
-            throw MartletError(.file, "the run's folder \(given.output) could not be made: \(error)")
-        }
+        try FileIO.makeFolder(given.output)
         lock = try RunLock(folder: given.output)
         store = CheckpointStore(folder: given.output + "/checkpoints")
         try store.clean()
-        if start == .overwrite { try Trainer.removeRun(given.output, store) }
         let existing = try store.steps()
         if start == .new && !existing.isEmpty {
             throw MartletError(
@@ -110,13 +107,14 @@ public final class Trainer {
         var recipe = given
         var loaded: Checkpoint?
         if start == .resume || start == .resumeFallingBack, !existing.isEmpty {
-            let (checkpoint, passedOver) = try store.open(.latest, fallBack: start == .resumeFallingBack)
+            let (checkpoint, passedOver) = try Trainer.openLast(store, existing, fallBack: start == .resumeFallingBack)
             for problem in passedOver { say("passed over a damaged checkpoint: \(problem)") }
             loaded = checkpoint
             let saved = try Recipe.load(checkpoint.folder + "/" + CheckpointFiles.recipe)
             if recipe.steps == nil { (recipe.steps, recipe.minutes) = (saved.steps, nil) }
             try Trainer.checkSameRun(saved, recipe, checkpoint.folder)
         }
+        try Trainer.checkMemory(recipe, configuration)
 
         model = Trainer.makeModel(recipe, configuration, tokenizer)
         if loaded == nil, recipe.steps == nil {
@@ -132,7 +130,8 @@ public final class Trainer {
         average = recipe.emaDecay.map { [model] in ExponentialMovingAverage(model, decay: $0) }
         state = TrainingState(
             sequence: BatchSequence(skipping: recipe.spikes.skip),
-            spikes: SpikeDetector(threshold: recipe.spikes.threshold, window: recipe.spikes.window))
+            spikes: SpikeDetector(threshold: recipe.spikes.threshold, window: recipe.spikes.window),
+            data: trainingFiles.map { TrainingData($0.dataset) })
         batches = try Trainer.makeBatches(recipe, trainingFiles, state.sequence)
         if let loaded {
             try restore(loaded.folder)
@@ -140,6 +139,35 @@ public final class Trainer {
             for range in recipe.spikes.skip { state.sequence.skip(range) }
             batches = try Trainer.makeBatches(recipe, trainingFiles, state.sequence)
         }
+        // Nothing that can fail comes after: a mistake in the new recipe must not cost the old run.
+        if start == .overwrite { try Trainer.removeRun(given.output, store) }
+    }
+
+    private static func openLast(
+        _ store: CheckpointStore, _ steps: [Int], fallBack: Bool
+    ) throws -> (Checkpoint, [CheckpointError]) {
+        do { return try store.open(.latest, fallBack: fallBack) } catch let error as CheckpointError
+            where !fallBack && steps.count > 1
+        {
+            throw MartletError(
+                .file,
+                "\(error). The checkpoint before it, of step \(steps[steps.count - 2]), is taken with --fall-back")
+        }
+    }
+
+    /// Throws when the run cannot fit into memory, instead of being ended by the system hours later.
+    private static func checkMemory(_ recipe: Recipe, _ configuration: PaLMConfiguration) throws {
+        let master = recipe.precision.dtype == .float32 ? 0 : 4
+        let size = recipe.precision.dtype.byteSize
+        let bytes = 2 * size + master + recipe.optimizer.stateBytesPerParameter + (recipe.emaDecay == nil ? 0 : 4)
+        let rows = recipe.batch.microBatch ?? recipe.batch.sequences.stages.map(\.sequences).max()!
+        try Memory.require(
+            configuration.trainingBytes(
+                bytesPerParameter: bytes, activationBytes: size, tokens: rows * recipe.data.sequenceLength,
+                recomputes: recipe.activationCheckpointing),
+            for: "training a model of \(Format.count(Double(configuration.parameterCount))) parameters with \(rows) "
+                + "sequences of \(recipe.data.sequenceLength) tokens at once",
+            remedy: "take a smaller model, a smaller batch.microBatch or activationCheckpointing")
     }
 
     private static func removeRun(_ folder: String, _ store: CheckpointStore) throws {
@@ -239,6 +267,16 @@ public final class Trainer {
             throw MartletError(.mismatch, "the checkpoint \(folder) is of another model: \(configuration.model)")
         }
         let restored = try CheckpointFiles.readState(folder)
+        for (i, file) in trainingFiles.enumerated() where i < restored.data.count {
+            let (was, now) = (restored.data[i], TrainingData(file.dataset))
+            if was != now {
+                throw MartletError(
+                    .mismatch,
+                    "\(file.dataset.path) is not what the run in \(folder) was trained on: it had \(was.tokens) tokens with "
+                        + "checksum \(String(was.checksum, radix: 16)), the file has \(now.tokens) with "
+                        + "\(String(now.checksum, radix: 16)). Bring the file back, or start another run")
+            }
+        }
         _ = try model.load(from: folder + "/" + ModelFolder.weightsName, strict: true)
         try optimizer.load(from: folder + "/" + CheckpointFiles.optimizer)
         if let average {

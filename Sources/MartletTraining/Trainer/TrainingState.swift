@@ -23,6 +23,19 @@ struct TrainingState: Codable, Equatable {
     var spikes: SpikeDetector
     /// Times the run went back before a spike.
     var restarts = 0
+    /// What the run is trained on, in the recipe's order: going on with other tokens would be another run.
+    var data: [TrainingData] = []
+}
+
+/// A token file's content.
+struct TrainingData: Codable, Equatable {
+    var tokens: Int
+    var checksum: UInt64
+
+    init(_ dataset: TokenDataset) {
+        tokens = dataset.tokenCount
+        checksum = dataset.checksum
+    }
 }
 
 enum CheckpointFiles {
