@@ -26,6 +26,7 @@ struct MartletCommand: ParsableCommand {
         ])
 
     static func main() {
+        ThreadWaiting.settle()
         do {
             var command = try parseAsRoot()
             try command.run()
