@@ -13,8 +13,9 @@ enum { THIN_ROWS = 8 };
 typedef struct {
     int64_t m, n, k;
     int64_t a_row, a_column, b_row, b_column, out_row, out_column;
-    int32_t in_dtype, out_dtype;
+    int32_t a_dtype, b_dtype, out_dtype;
     double alpha, beta;
+    const void *scale; // of each column, in the accumulation type; NULL for none
     int64_t tile_m, tile_n, tile_k;
     bool direct; // register tiles are written straight to out
 } product;
@@ -47,14 +48,17 @@ static void run_tiles(void *context, int64_t chunk) {
     const product_job *job = context;
     const product *g = &job->g;
     void *scratch = mk_scratch(job->scratch_bytes);
-    const int64_t in_bytes = mk_size_of(g->in_dtype), out_bytes = mk_size_of(g->out_dtype);
+    const int64_t a_bytes = mk_size_of(g->a_dtype), b_bytes = mk_size_of(g->b_dtype);
+    const int64_t out_bytes = mk_size_of(g->out_dtype);
     const int64_t end = mk_min64(job->tiles, (chunk + 1) * job->per_chunk);
     for (int64_t tile = chunk * job->per_chunk; tile < end; tile++) {
         // Neighbouring tiles share their part of b.
         int64_t i = tile % job->tiles_m * g->tile_m, rest = tile / job->tiles_m;
         int64_t j = rest % job->tiles_n * g->tile_n, batch = rest / job->tiles_n;
-        job->fn(g, job->a + batch * job->a_batch + i * g->a_row * in_bytes,
-                job->b + batch * job->b_batch + j * g->b_column * in_bytes,
+        product local = *g;
+        if (g->scale) local.scale = (const float *)g->scale + j;
+        job->fn(&local, job->a + batch * job->a_batch + i * g->a_row * a_bytes,
+                job->b + batch * job->b_batch + j * g->b_column * b_bytes,
                 job->out + batch * job->out_batch + (i * g->out_row + j * g->out_column) * out_bytes,
                 mk_min64(g->tile_m, g->m - i), mk_min64(g->tile_n, g->n - j), scratch);
     }
@@ -67,7 +71,9 @@ static void swap64(int64_t *a, int64_t *b) {
     *b = t;
 }
 
-static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_tensor *b, double alpha, double beta) {
+// All of rank 3. `scale` multiplies columns; where it is given, b is read as it lies and out is written by rows.
+static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_tensor *b, const float *scale,
+                          double alpha, double beta) {
     product_job job = {
         .g = {.m = out->shape[1],
               .n = out->shape[2],
@@ -78,10 +84,12 @@ static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_ten
               .b_column = b->strides[2],
               .out_row = out->strides[1],
               .out_column = out->strides[2],
-              .in_dtype = a->dtype,
+              .a_dtype = a->dtype,
+              .b_dtype = b->dtype,
               .out_dtype = out->dtype,
               .alpha = alpha,
-              .beta = beta},
+              .beta = beta,
+              .scale = scale},
         .a = a->data,
         .b = b->data,
         .out = out->data,
@@ -108,7 +116,8 @@ static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_ten
         }
     }
     // out^T = b^T a^T turns few columns into few rows, and an output stored by columns into one stored by rows.
-    if ((g->n <= THIN_ROWS && g->m > g->n) || (g->out_column != 1 && g->out_row == 1 && g->m > THIN_ROWS)) {
+    if (!scale &&
+        ((g->n <= THIN_ROWS && g->m > g->n) || (g->out_column != 1 && g->out_row == 1 && g->m > THIN_ROWS))) {
         const char *t = job.a;
         job.a = job.b;
         job.b = t;
@@ -118,12 +127,11 @@ static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_ten
         swap64(&g->a_column, &g->b_row);
         swap64(&g->out_row, &g->out_column);
     }
-    const int64_t in_bytes = mk_size_of(g->in_dtype);
-    job.a_batch = a_batch * in_bytes;
-    job.b_batch = b_batch * in_bytes;
+    job.a_batch = a_batch * mk_size_of(g->a_dtype);
+    job.b_batch = b_batch * mk_size_of(g->b_dtype);
     job.out_batch = out_batch * mk_size_of(g->out_dtype);
 
-    const product_kernels *kernels = MK_TABLE(g->in_dtype == MK_F64 ? f64_kernels : f32_kernels);
+    const product_kernels *kernels = MK_TABLE(g->a_dtype == MK_F64 ? f64_kernels : f32_kernels);
     const int64_t threads = mk_thread_count();
     int64_t elements;
     if (g->m <= THIN_ROWS && (g->b_column == 1 || g->b_row == 1)) {
@@ -153,7 +161,7 @@ static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_ten
         }
         g->tile_m = mk_min64(g->m, mk_div_up(g->tile_m, rows) * rows);
         g->tile_n = mk_min64(g->n, mk_div_up(g->tile_n, columns) * columns);
-        g->direct = g->k > 0 && alpha == 1 && (beta == 0 || beta == 1) && g->out_column == 1 &&
+        g->direct = g->k > 0 && !scale && alpha == 1 && (beta == 0 || beta == 1) && g->out_column == 1 &&
                     g->out_dtype == (kernels->bytes == 8 ? MK_F64 : MK_F32);
         const int64_t m = mk_div_up(g->tile_m, rows) * rows, n = mk_div_up(g->tile_n, columns) * columns;
         elements =
@@ -235,9 +243,33 @@ void mk_matmul(const mk_tensor *out, const mk_tensor *a, const mk_tensor *b, dou
     const int64_t rows = out->shape[0] * out->shape[1];
     if (rows * out->shape[2] == 0) return;
     if (mk_is_float(a->dtype)) {
-        float_product(out, a, b, alpha, beta);
+        float_product(out, a, b, NULL, alpha, beta);
         return;
     }
     integer_job job = {out, a, b, (int64_t)alpha, (int64_t)beta};
     mk_parallel_range(rows, mk_grain_of(out->shape[2] * a->shape[2]), integer_rows, &job);
+}
+
+void mk_matmul_int8(const mk_tensor *out, const mk_tensor *a, const mk_tensor *w, const mk_tensor *scale) {
+    const int64_t m = out->shape[0], n = out->shape[1];
+    if (m * n == 0) return;
+    float *widened = NULL;
+    const float *scales = scale->data;
+    if (scale->dtype != MK_F32) {
+        widened = mk_scratch(n * (int64_t)sizeof(float));
+        const uint16_t *half = scale->data;
+        for (int64_t j = 0; j < n; j++)
+            widened[j] = scale->dtype == MK_BF16 ? mk_bf16_to_f32(half[j]) : mk_f16_to_f32(half[j]);
+        scales = widened;
+    }
+    mk_tensor o = *out, x = *a, y = *w;
+    o.rank = x.rank = y.rank = 3;
+    o.shape[0] = x.shape[0] = y.shape[0] = 1;
+    o.shape[1] = m, o.shape[2] = n, x.shape[1] = m, x.shape[2] = y.shape[1] = a->shape[1], y.shape[2] = n;
+    o.strides[0] = x.strides[0] = y.strides[0] = 0;
+    o.strides[1] = out->strides[0], o.strides[2] = out->strides[1];
+    x.strides[1] = a->strides[0], x.strides[2] = a->strides[1];
+    y.strides[1] = w->strides[1], y.strides[2] = w->strides[0];
+    float_product(&o, &x, &y, scales, 1, 0);
+    if (widened) mk_scratch_free(widened, n * (int64_t)sizeof(float));
 }

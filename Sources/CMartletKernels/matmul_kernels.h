@@ -7,9 +7,15 @@ static void RFN(write_block)(const product *g, char *out, const REAL *c, int64_t
                              REAL *row) {
     const int64_t bytes = mk_size_of(g->out_dtype);
     const REAL alpha = (REAL)g->alpha, beta = (REAL)g->beta;
+    const REAL *scale = g->scale;
     for (int64_t i = 0; i < m; i++) {
         char *to = out + i * g->out_row * bytes;
         const REAL *from = c + i * c_row;
+        if (scale) {
+            for (int64_t j = 0; j < n; j++) row[j] = from[j] * scale[j];
+            RFN(convert_out)(to, g->out_dtype, row, n);
+            continue;
+        }
         if (g->out_column == 1) {
             if (beta != 0) {
                 RFN(convert_in)(row, to, g->out_dtype, n);
@@ -41,12 +47,12 @@ static void RFN(product_tile)(const product *g, const char *a, const char *b, ch
     REAL *c = packed_b + n_padded * tile_k + 16;
     REAL *row = c + (g->direct ? MR * NR : m_padded * n_padded);
     REAL *temporary = row + n_padded;
-    const int64_t bytes = mk_size_of(g->in_dtype);
+    const int64_t a_bytes = mk_size_of(g->a_dtype), b_bytes = mk_size_of(g->b_dtype);
     if (g->k == 0) memset(c, 0, (size_t)(m_padded * n_padded) * sizeof(REAL));
     for (int64_t k0 = 0; k0 < g->k; k0 += tile_k) {
         const int64_t k = g->k - k0 < tile_k ? g->k - k0 : tile_k;
-        RFN(pack)(packed_a, MR, a + k0 * g->a_column * bytes, g->in_dtype, g->a_row, g->a_column, m, k, temporary);
-        RFN(pack)(packed_b, NR, b + k0 * g->b_row * bytes, g->in_dtype, g->b_column, g->b_row, n, k, temporary);
+        RFN(pack)(packed_a, MR, a + k0 * g->a_column * a_bytes, g->a_dtype, g->a_row, g->a_column, m, k, temporary);
+        RFN(pack)(packed_b, NR, b + k0 * g->b_row * b_bytes, g->b_dtype, g->b_column, g->b_row, n, k, temporary);
         for (int64_t j = 0; j < n; j += NR) {
             const int columns = n - j < NR ? (int)(n - j) : NR;
             const int vectors = columns <= LANES ? 1 : 2;
@@ -78,31 +84,32 @@ static void RFN(product_tile)(const product *g, const char *a, const char *b, ch
 // out[0..<m, 0..<n] of one batch element, m <= THIN_ROWS, all of k; b has contiguous rows or columns.
 static void RFN(thin_product)(const product *g, const char *a, const char *b, char *out, int64_t m, int64_t n,
                               void *scratch) {
-    const int64_t bytes = mk_size_of(g->in_dtype), k = g->k, k_padded = (k + THIN_DEPTH - 1) / THIN_DEPTH * THIN_DEPTH;
+    const int64_t a_bytes = mk_size_of(g->a_dtype), b_bytes = mk_size_of(g->b_dtype);
+    const int64_t k = g->k, k_padded = (k + THIN_DEPTH - 1) / THIN_DEPTH * THIN_DEPTH;
     REAL *left = scratch, *c = left + m * k_padded, *row = c + m * n;
     for (int64_t i = 0; i < m; i++) {
         REAL *to = left + i * k_padded;
-        const char *from = a + i * g->a_row * bytes;
+        const char *from = a + i * g->a_row * a_bytes;
         if (g->a_column == 1)
-            RFN(convert_in)(to, from, g->in_dtype, k);
+            RFN(convert_in)(to, from, g->a_dtype, k);
         else
-            for (int64_t p = 0; p < k; p++) RFN(convert_in)(to + p, from + p * g->a_column * bytes, g->in_dtype, 1);
+            for (int64_t p = 0; p < k; p++) RFN(convert_in)(to + p, from + p * g->a_column * a_bytes, g->a_dtype, 1);
     }
     if (g->b_column == 1) {
         memset(c, 0, (size_t)(m * n) * sizeof(REAL));
-        const int64_t row_bytes = g->b_row * bytes;
+        const int64_t row_bytes = g->b_row * b_bytes;
         int64_t p = 0;
         for (; p + THIN_DEPTH <= k; p += THIN_DEPTH)
-            RFN(thin_update)(c, n, left + p, k_padded, b + p * row_bytes, row_bytes, g->in_dtype, m, n);
+            RFN(thin_update)(c, n, left + p, k_padded, b + p * row_bytes, row_bytes, g->b_dtype, m, n);
         for (; p < k; p++) {
-            RFN(convert_in)(row, b + p * row_bytes, g->in_dtype, n);
+            RFN(convert_in)(row, b + p * row_bytes, g->b_dtype, n);
             for (int64_t i = 0; i < m; i++) {
                 const REAL x = left[i * k_padded + p];
                 for (int64_t j = 0; j < n; j++) c[i * n + j] += x * row[j];
             }
         }
     } else {
-        RFN(thin_dots)(c, n, left, k_padded, b, g->b_column * bytes, g->in_dtype, m, n, k);
+        RFN(thin_dots)(c, n, left, k_padded, b, g->b_column * b_bytes, g->b_dtype, m, n, k);
     }
     RFN(write_block)(g, out, c, n, m, n, row);
 }

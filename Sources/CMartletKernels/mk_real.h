@@ -64,7 +64,7 @@ MK_INLINE REAL RFN(row_max)(const REAL *x, int64_t n) {
     return best;
 }
 
-// Converts n contiguous elements of any floating dtype of at most REAL's precision.
+// Converts n contiguous elements of any floating dtype of at most REAL's precision, or of int8.
 MK_INLINE void RFN(convert_in)(REAL *out, const void *in, int32_t dtype, int64_t n) {
     if (dtype == (REAL_DTYPE)) {
         memcpy(out, in, (size_t)n * sizeof(REAL));
@@ -77,6 +77,9 @@ MK_INLINE void RFN(convert_in)(REAL *out, const void *in, int32_t dtype, int64_t
     } else if (dtype == MK_F32) {
         const float *f = in;
         for (int64_t i = 0; i < n; i++) out[i] = (REAL)f[i];
+    } else if (dtype == MK_I8) {
+        const int8_t *b = in;
+        for (int64_t i = 0; i < n; i++) out[i] = (REAL)b[i];
     } else {
         const double *d = in;
         for (int64_t i = 0; i < n; i++) out[i] = (REAL)d[i];

@@ -110,6 +110,8 @@ MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t 
         call(REAL_DTYPE, (int64_t)sizeof(REAL)); \
     } else if (dtype == MK_BF16) {               \
         call(MK_BF16, 2);                        \
+    } else if (dtype == MK_I8) {                 \
+        call(MK_I8, 1);                          \
     } else {                                     \
         call(MK_F16, 2);                         \
     }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Martlet
 import MartletModels
+import MartletNN
 import MartletTraining
 
 /// The model that a command uses.
@@ -14,6 +15,8 @@ struct CheckpointOption: ParsableArguments {
     var best = false
     @Option(help: "Convert the weights: float32, bfloat16 or float64. As stored unless given.")
     var dtype: String?
+    @Option(help: "Store weights as int8 with a factor for each row: int8.")
+    var quantize: String?
 
     /// The folder that is meant; a checkpoint of a run is checked byte by byte.
     func folder() throws -> String {
@@ -32,6 +35,11 @@ struct CheckpointOption: ParsableArguments {
             }
             return type
         }
-        return try ModelFolder.load(folder(), dtype: type)
+        if let quantize, quantize != "int8" {
+            throw MartletError(.configuration, "--quantize \(quantize): expected int8")
+        }
+        let contents = try ModelFolder.load(folder(), dtype: type)
+        if quantize != nil { contents.model.quantizeWeights() }
+        return contents
     }
 }

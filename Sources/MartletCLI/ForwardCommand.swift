@@ -34,6 +34,9 @@ struct ForwardCommand: ParsableCommand {
             throw MartletError(.file, "\(outputs) exists: give --overwrite to replace it, or another --outputs")
         }
         let model = try model.load().model
+        if gradients && model.hasQuantizedWeights {
+            throw MartletError(.configuration, "--gradients: int8 weights have none")
+        }
         let file = try SafeTensors.load(inputs)
         func integers(_ name: String) throws -> Tensor? {
             guard let tensor = file[name] else { return nil }

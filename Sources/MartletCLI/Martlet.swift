@@ -22,7 +22,7 @@ struct MartletCommand: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             TokenizerCommand.self, DataCommand.self, TrainCommand.self, GenerateCommand.self, EvaluateCommand.self,
-            InfoCommand.self, ForwardCommand.self, BenchCommand.self,
+            InfoCommand.self, ConvertCommand.self, ForwardCommand.self, BenchCommand.self,
         ])
 
     static func main() {

@@ -8,7 +8,7 @@ import Glibc
 /// loaded, before any code of ours runs, so the program starts itself again with them.
 enum ThreadWaiting {
     private static let spinCount = "2000"
-    private static let computing: Set<String> = ["train", "generate", "evaluate", "forward", "bench"]
+    private static let computing: Set<String> = ["train", "generate", "evaluate", "forward", "convert", "bench"]
 
     /// Call before anything else.
     static func settle() {

@@ -20,12 +20,21 @@ public enum ModelFolder {
         public var architecture: String
         public var model: PaLMConfiguration
         public var tokenizer: TokenizerReference?
+        /// How weights are stored; absent where they are floating-point.
+        public var quantization: Quantization?
 
-        public init(model: PaLMConfiguration, tokenizer: TokenizerReference?) {
+        public init(model: PaLMConfiguration, tokenizer: TokenizerReference?, quantization: Quantization? = nil) {
             architecture = "palm"
             self.model = model
             self.tokenizer = tokenizer
+            self.quantization = quantization
         }
+    }
+
+    /// How the weights of linear layers and embeddings are stored.
+    public enum Quantization: String, Codable, Sendable {
+        /// A factor for each row.
+        case int8
     }
 
     /// What config.json says of the tokenizer.
@@ -49,7 +58,8 @@ public enum ModelFolder {
 
     /// Writes the configuration and the tokenizer into an existing folder.
     public static func writeConfiguration(
-        _ configuration: PaLMConfiguration, tokenizer: (any Tokenizer)?, to folder: String
+        _ configuration: PaLMConfiguration, tokenizer: (any Tokenizer)?, quantization: Quantization? = nil,
+        to folder: String
     ) throws {
         var reference: TokenizerReference?
         if let tokenizer {
@@ -63,7 +73,8 @@ public enum ModelFolder {
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        let data = try encoder.encode(Configuration(model: configuration, tokenizer: reference))
+        let data = try encoder.encode(
+            Configuration(model: configuration, tokenizer: reference, quantization: quantization))
         let path = folder + "/" + configurationName
         do { try data.write(to: URL(filePath: path)) } catch {
             throw MartletError(.file, "\(path) could not be written: \(error)")
@@ -75,7 +86,9 @@ public enum ModelFolder {
         do { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) } catch {
             throw MartletError(.file, "the folder \(folder) could not be made: \(error)")
         }
-        try writeConfiguration(model.configuration, tokenizer: tokenizer, to: folder)
+        try writeConfiguration(
+            model.configuration, tokenizer: tokenizer, quantization: model.hasQuantizedWeights ? .int8 : nil, to: folder
+        )
         try model.save(to: folder + "/" + weightsName, metadata: ["format": "pt"])
     }
 
@@ -146,8 +159,13 @@ public enum ModelFolder {
     public static func load(_ folder: String, dtype: DType? = nil) throws -> Contents {
         let configuration = try configuration(folder)
         let file = try SafeTensorsFile(folder + "/" + weightsName)
-        let stored = file.entry("embedding.weight")?.dtype ?? .float32
-        let count = file.names.reduce(0) { $0 + file.entry($1)!.shape.reduce(1, *) }
+        // The last norm is of the type that the model computes in, whatever weights are stored as.
+        let stored = file.entry("norm.weight")?.dtype ?? .float32
+        if !stored.isFloatingPoint {
+            throw MartletError(.format, "\(folder)/\(weightsName): norm.weight is of type \(stored)")
+        }
+        let count = file.names.filter { configuration.quantization == nil || !$0.hasSuffix(".scale") }
+            .reduce(0) { $0 + file.entry($1)!.shape.reduce(1, *) }
         if configuration.model.parameterCount != count {
             throw MartletError(
                 .mismatch,
@@ -159,6 +177,7 @@ public enum ModelFolder {
             for: "a model of \(count) parameters", remedy: "convert it to a smaller type, or take a smaller model")
         // The weights are replaced right away: zeros would do, but a model is always made whole.
         let model = PaLM(configuration.model, dtype: stored, generator: Generator(seed: 0))
+        if configuration.quantization == .int8 { model.quantizeWeights() }
         do { _ = try model.load(file.names.map { ($0, try file.tensor($0)) }, strict: true) } catch let error
             as MartletError where error.kind == .mismatch
         {

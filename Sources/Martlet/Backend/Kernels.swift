@@ -192,6 +192,15 @@ enum Kernels {
         mk_matmul(&o, &x, &y, 1, accumulate ? 1 : 0)
     }
 
+    /// out [M, N] = a [M, K] @ (w [N, K] * scale [N])ᵀ for an int8 w.
+    static func matmulInt8(_ out: Tensor, _ a: Tensor, _ w: Tensor, _ scale: Tensor) {
+        var o = out.descriptor()
+        var x = a.descriptor()
+        var y = w.descriptor()
+        var s = scale.descriptor()
+        mk_matmul_int8(&o, &x, &y, &s)
+    }
+
     // MARK: helpers
 
     @inline(__always)

@@ -67,7 +67,7 @@ public final class PaLM: Module, LanguageModel {
                 "the cache holds \(cache.capacity) tokens, \(start) are there and \(tokens.size(1)) more are given")
         }
         let step = PaLMStep(
-            tables: rotary.tables(start + tokens.size(1), embedding.weight.dtype == .float64 ? .float64 : .float32),
+            tables: rotary.tables(start + tokens.size(1), embedding.outputType == .float64 ? .float64 : .float32),
             start: start, positions: cache?.positions(tokens.size(1)), cache: cache,
             bias: configuration.crossDocumentAttention ? nil : documentMask(tokens, cache))
         var x = embedding(tokens)  // [B, T, D]
@@ -107,7 +107,7 @@ public final class PaLM: Module, LanguageModel {
     }
 
     public func logits(ofHidden hidden: Tensor) -> Tensor {
-        let product = hidden.linear(head?.weight ?? embedding.weight)
+        let product = head?(hidden) ?? embedding.attend(hidden)
         return logitScale == 1 ? product : product * logitScale
     }
 
@@ -117,15 +117,21 @@ public final class PaLM: Module, LanguageModel {
         let states = hiddenStates(tokens, cache: nil)
         return run {
             states.linearCrossEntropy(
-                weight: head?.weight ?? embedding.weight, targets: targets, labelSmoothing: labelSmoothing,
+                weight: outputWeight, targets: targets, labelSmoothing: labelSmoothing,
                 zLoss: zLoss, logitScale: logitScale, divisor: divisor)
         }
+    }
+
+    /// The output layer's weight [V, D], widened when it is stored as int8.
+    private var outputWeight: Tensor {
+        let (weight, scale) = head.map { ($0.weight, $0.scale) } ?? (embedding.weight, embedding.scale)
+        return scale.map { Tensor.dequantizedRows(weight, $0) } ?? weight
     }
 
     public func makeCache(starts: [Int], capacity: Int) -> KeyValueCache {
         KeyValueCache(
             starts: starts, capacity: capacity, layers: configuration.layers, heads: 1, headDim: configuration.headDim,
-            dtype: embedding.weight.dtype)
+            dtype: embedding.outputType)
     }
 
     public func trainingFLOPsPerToken(sequenceLength: Int) -> Double {

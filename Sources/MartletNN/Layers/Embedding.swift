@@ -8,6 +8,8 @@ public final class Embedding: Module {
     public let weight: Parameter
     /// A row that starts as zeros and is not learned.
     public let paddingIndex: Int?
+    /// [count], once the table is int8: what its rows are multiplied with. See ``quantize()``.
+    public private(set) var scale: Tensor?
 
     /// - Parameter initializer: of the table; N(0, 1) unless given.
     public init(
@@ -33,10 +35,26 @@ public final class Embedding: Module {
         self.paddingIndex = paddingIndex
     }
 
-    public override func forward(_ indices: Tensor) -> Tensor { weight.embedding(indices, paddingIndex: paddingIndex) }
+    public override func forward(_ indices: Tensor) -> Tensor {
+        guard let scale else { return weight.embedding(indices, paddingIndex: paddingIndex) }
+        let factors = scale.unsqueeze(1).embedding(indices)  // [..., 1]
+        return noGrad { weight.embedding(indices).to(scale.dtype) * factors }
+    }
 
     /// The table as an output layer: scores [..., count] of hidden states [..., dimension].
-    public func attend(_ x: Tensor) -> Tensor { run { x.linear(weight) } }
+    public func attend(_ x: Tensor) -> Tensor {
+        run {
+            if let scale { return x.linear(int8: weight, scale: scale) }
+            return x.linear(weight)
+        }
+    }
+
+    /// Stores the table as int8 with a factor for each row (``Martlet/Tensor/quantizedRows()``): for using a model, not
+    /// for training it.
+    public func quantize() { if scale == nil { scale = weight.quantizeInPlace() } }
+
+    /// The type of what comes out.
+    public var outputType: DType { scale?.dtype ?? weight.dtype }
 
     public override var extraDescription: String {
         "\(weight.size(0)), \(weight.size(1))" + (paddingIndex.map { ", paddingIndex: \($0)" } ?? "")

@@ -8,6 +8,8 @@ public final class Linear: Module {
     public let weight: Parameter
     /// [out], nil without bias.
     public let bias: Parameter?
+    /// [out], once the weight is int8: what its rows are multiplied with. See ``quantize()``.
+    public private(set) var scale: Tensor?
 
     /// - Parameters:
     ///   - initializer: of the weight; PyTorch's unless given. The bias is uniform in ± 1 / sqrt(in), as PyTorch's.
@@ -42,7 +44,16 @@ public final class Linear: Module {
     public var inFeatures: Int { weight.size(1) }
     public var outFeatures: Int { weight.size(0) }
 
-    public override func forward(_ x: Tensor) -> Tensor { x.linear(weight, bias) }
+    public override func forward(_ x: Tensor) -> Tensor {
+        if let scale { return x.linear(int8: weight, scale: scale, bias: bias) }
+        return x.linear(weight, bias)
+    }
 
-    public override var extraDescription: String { "in: \(inFeatures), out: \(outFeatures), bias: \(bias != nil)" }
+    /// Stores the weight as int8 with a factor for each row (``Martlet/Tensor/quantizedRows()``): for using a model, not
+    /// for training it.
+    public func quantize() { if scale == nil { scale = weight.quantizeInPlace() } }
+
+    public override var extraDescription: String {
+        "in: \(inFeatures), out: \(outFeatures), bias: \(bias != nil)" + (scale == nil ? "" : ", int8")
+    }
 }
