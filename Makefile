@@ -1,8 +1,9 @@
 # make demo   from an empty clone to a trained language model, its quality and its samples
 # make test   every test
-# Both install what is missing first (scripts/setup.sh says what it does).
+# make bench  speed against PyTorch; ARGS="palm-train --dtype f32" chooses (Benchmarks/README.md)
+# All install what is missing first (scripts/setup.sh says what it does).
 
-.PHONY: help demo test build setup lint format examples clean
+.PHONY: help demo test bench build setup lint format examples clean
 help:
 	@sed -n 's/^# //p' Makefile
 
@@ -23,6 +24,9 @@ demo: build
 test: setup
 	$(SWIFT) build -c release --build-tests
 	OMP_WAIT_POLICY=passive $(SWIFT) test -c release --skip-build
+
+bench: setup
+	python3 Benchmarks/run.py $(or $(ARGS),palm-train)
 
 # Builds the examples, which are a package of their own, as a user of the package would.
 examples: setup

@@ -143,6 +143,7 @@ import Testing
             ["bench", "palm-train", "--batch", "2", "--sequence", "8", "--steps", "2"] + small,
             ["bench", "generate", "--prompt", "4", "--tokens", "4", "--repeats", "1"] + small,
             ["bench", "matmul", "--dtype", "float32", "--m", "16", "--k", "16", "--n", "16", "--steps", "2"],
+            ["bench", "matmul", "--dtype", "f32", "--shape", "8x4x16nt", "--steps", "2"],
         ] {
             let outcome = try MartletProgram.succeed(arguments, in: "/")
             #expect(outcome.output.split(separator: "\n").count == 1)

@@ -1,0 +1,110 @@
+import ArgumentParser
+import Foundation
+import Martlet
+import MartletModels
+import MartletNN
+
+struct BenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Measures speed: one JSON line a row, on standard output.",
+        discussion: """
+            A benchmark runs by itself, with inputs of its own. Times are wall-clock seconds; where something is repeated, \
+            the median counts. Other programs that compute at the same time make the figures worthless.
+
+            To compare with PyTorch and others in one run, see Benchmarks/README.md.
+            """,
+        subcommands: [PaLMTrainBench.self, GenerateBench.self, MatmulBench.self])
+}
+
+/// What every benchmark takes.
+struct BenchThreads: ParsableArguments {
+    @Option(help: "Threads to compute with: OMP_NUM_THREADS, or all processors, unless given.")
+    var threads: Int?
+
+    func apply() throws {
+        guard let threads else { return }
+        try Bench.require(threads >= 1, "--threads must be at least 1, it is \(threads)")
+        CPU.threadCount = threads
+    }
+}
+
+/// The PaLM that a benchmark runs, with random weights.
+struct BenchModel: ParsableArguments {
+    @Option(help: "The type of the weights and activations: float32 or bfloat16 (short f32, bf16).")
+    var dtype = "bf16"
+    @Option(help: "The model's width, d_model.")
+    var width = 512
+    @Option(help: "The number of blocks.")
+    var layers = 8
+    @Option(help: "The number of query heads; one key and one value head serve them all.")
+    var heads = 8
+    @Option(help: "The size of a head.")
+    var headDim = 64
+    @Option(help: "The number of token ids, rows of the embedding.")
+    var vocab = 8192
+
+    func type() throws -> DType { try Bench.floatingPoint(dtype) }
+
+    func make() throws -> PaLM {
+        let type = try type()
+        let configuration = PaLMConfiguration(
+            vocabularySize: vocab, width: width, layers: layers, heads: heads, headDim: headDim)
+        try configuration.validate()
+        let model = PaLM(configuration, generator: Generator(seed: 0))
+        if type != .float32 { model.to(type) }
+        return model
+    }
+}
+
+enum Bench {
+    static func require(_ condition: Bool, _ message: @autoclosure () -> String) throws {
+        if !condition { throw MartletError(.configuration, message()) }
+    }
+
+    static func floatingPoint(_ name: String) throws -> DType {
+        guard let type = DType(name: name), type.isFloatingPoint else {
+            throw MartletError(.configuration, "--dtype \(name): expected float32, bfloat16, float16 or float64")
+        }
+        return type
+    }
+
+    static func median(_ values: [Double]) -> Double {
+        let sorted = values.sorted()
+        let n = sorted.count
+        return n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2
+    }
+
+    static func seconds(_ body: () throws -> Void) rethrows -> Double {
+        let start = ContinuousClock.now
+        try body()
+        let d = start.duration(to: .now).components
+        return Double(d.seconds) + Double(d.attoseconds) * 1e-18
+    }
+
+    /// The median time of a call, over batches of calls that are long enough for the clock.
+    static func secondsPerCall(within budget: Double, _ body: () -> Void) -> Double {
+        body()
+        var calls = 1
+        while true {
+            let time = seconds { for _ in 0..<calls { body() } }
+            if time >= budget / 30 { break }
+            calls *= 2
+        }
+        var times: [Double] = []
+        var total = 0.0
+        while total < budget || times.count < 5 {
+            let time = seconds { for _ in 0..<calls { body() } }
+            total += time
+            times.append(time / Double(calls))
+        }
+        return median(times)
+    }
+
+    /// A use of `value` that the compiler cannot see through.
+    @inline(never) @_optimize(none) static func keep(_ value: Tensor) {}
+
+    /// Prints a row.
+    static func emit(_ record: some Encodable) throws {
+        Terminal.print(try Terminal.json(record, snakeCase: true))
+    }
+}
