@@ -1,6 +1,6 @@
 # make demo   from an empty clone to a trained language model, its quality and its samples
 # make test   every test
-# make bench  speed against PyTorch; ARGS="palm-train --dtype f32" chooses (Benchmarks/README.md)
+# make bench  speed against PyTorch and llama.cpp; ARGS="palm-train --dtype f32" runs one (Benchmarks/README.md)
 # All install what is missing first (scripts/setup.sh says what it does).
 
 .PHONY: help demo test bench build setup lint format examples clean
@@ -26,7 +26,7 @@ test: setup
 	OMP_WAIT_POLICY=passive $(SWIFT) test -c release --skip-build
 
 bench: setup
-	python3 Benchmarks/run.py $(or $(ARGS),palm-train)
+	python3 Benchmarks/run.py $(or $(ARGS),all)
 
 # Builds the examples, which are a package of their own, as a user of the package would.
 examples: setup

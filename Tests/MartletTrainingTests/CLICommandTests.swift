@@ -134,20 +134,4 @@ import Testing
             }
         }
     }
-
-    @Test func benchmarksPrintOneLineOfJSON() throws {
-        let small = [
-            "--width", "16", "--layers", "1", "--heads", "2", "--head-dim", "8", "--vocab", "64", "--dtype", "float32",
-        ]
-        for arguments in [
-            ["bench", "palm-train", "--batch", "2", "--sequence", "8", "--steps", "2"] + small,
-            ["bench", "generate", "--prompt", "4", "--tokens", "4", "--repeats", "1"] + small,
-            ["bench", "matmul", "--dtype", "float32", "--m", "16", "--k", "16", "--n", "16", "--steps", "2"],
-            ["bench", "matmul", "--dtype", "f32", "--shape", "8x4x16nt", "--steps", "2"],
-        ] {
-            let outcome = try MartletProgram.succeed(arguments, in: "/")
-            #expect(outcome.output.split(separator: "\n").count == 1)
-            #expect(try object(outcome.output)["name"] as? String == arguments[1])
-        }
-    }
 }

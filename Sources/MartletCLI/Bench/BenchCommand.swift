@@ -13,7 +13,10 @@ struct BenchCommand: ParsableCommand {
 
             To compare with PyTorch and others in one run, see Benchmarks/README.md.
             """,
-        subcommands: [PaLMTrainBench.self, GenerateBench.self, MatmulBench.self])
+        subcommands: [
+            PaLMTrainBench.self, EagerOverheadBench.self, OpsBench.self, GenerateBench.self, LoaderBench.self,
+            MatmulBench.self,
+        ])
 }
 
 /// What every benchmark takes.

@@ -27,7 +27,7 @@ struct MatmulBench: ParsableCommand {
     var transposeB = false
     @Option(
         help: ArgumentHelp(
-            "A product, in place of --m, --k, --n; may be given several times. nn, nt, tn or tt behind it says which operands lie transposed.",
+            "A product, in place of --m, --k, --n; may be given again. nn, nt, tn or tt: which operands lie transposed.",
             valueName: "MxKxN[nt]"))
     var shape: [String] = []
     @Option(help: "Times to run each product; the median counts.")
@@ -46,11 +46,12 @@ struct MatmulBench: ParsableCommand {
 
         init(parsing text: String) throws {
             let layout = ["nn", "nt", "tn", "tt"].first { text.hasSuffix($0) }
-            let sizes = text.dropLast(layout == nil ? 0 : 2).split(separator: "x", omittingEmptySubsequences: false)
-                .map { Int($0) }
+            let numbers = text.dropLast(layout == nil ? 0 : 2)
+            let sizes = numbers.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
             guard sizes.count == 3, let m = sizes[0], let k = sizes[1], let n = sizes[2] else {
                 throw MartletError(
-                    .configuration, "--shape \(text): expected MxKxN, as 4096x512x2048, with nn, nt, tn or tt behind it")
+                    .configuration,
+                    "--shape \(text): expected MxKxN, as 4096x512x2048, with nn, nt, tn or tt behind it")
             }
             try self.init(m: m, k: k, n: n, transposeA: layout?.first == "t", transposeB: layout?.last == "t")
         }

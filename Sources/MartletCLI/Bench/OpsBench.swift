@@ -1,0 +1,117 @@
+import ArgumentParser
+import Foundation
+import Martlet
+
+struct OpsBench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ops",
+        abstract: "Single ops on sizes of language models, against the bytes or products they need.",
+        discussion: """
+            One line an op and shape. bytes is the least that the op must move to and from memory: every operand once, \
+            every result once, in the backward pass what it needs of the forward one once more; gb_per_second is that over \
+            the time, to be compared with the row 'copy' of about as many bytes. Ops bound by arithmetic have flops and gflops instead, with causal attention counted as half of all pairs. \
+            'forward and backward' includes the forward pass.
+
+            Example: martlet bench ops --dtype f32 --filter softmax
+            """)
+
+    @Option(help: "The type of floating-point operands: float32 or bfloat16 (short f32, bf16).")
+    var dtype = "f32"
+    @Option(help: "Only rows whose op or shape contains this text.")
+    var filter: String?
+    @Option(help: "Seconds to measure each row; at least five calls are made.")
+    var seconds = 0.25
+    @Flag(help: "Only name the rows.")
+    var list = false
+    @OptionGroup var threads: BenchThreads
+
+    struct Record: Encodable {
+        let name = "ops"
+        let framework = "martlet"
+        let mode = "eager"
+        let op: String
+        let shape: String
+        let dtype: String
+        let threads: Int
+        let isa: String
+        let seconds: Double
+        let bytes: Int?
+        let gbPerSecond: Double?
+        let flops: Double?
+        let gflops: Double?
+    }
+
+    func run() throws {
+        try Bench.require(seconds > 0, "--seconds must be positive, it is \(seconds)")
+        let type = try Bench.floatingPoint(dtype)
+        try threads.apply()
+        let maker = OpCases(type: type)
+        let cases =
+            (maker.elementwise() + maker.reductions() + maker.transformer() + maker.indexing() + maker.optimizers())
+            .filter { filter == nil || $0.op.contains(filter!) || $0.shape.contains(filter!) }
+        try Bench.require(!cases.isEmpty, "no op or shape contains '\(filter ?? "")'")
+        for c in cases {
+            if list {
+                Terminal.print("\(c.op)  \(c.shape)")
+                continue
+            }
+            let time = Bench.secondsPerCall(within: seconds, c.prepare())
+            try Bench.emit(
+                Record(
+                    op: c.op, shape: c.shape, dtype: "\(type)", threads: CPU.threadCount, isa: CPU.instructionSet,
+                    seconds: time, bytes: c.bytes, gbPerSecond: c.bytes.map { Double($0) / time / 1e9 }, flops: c.flops,
+                    gflops: c.flops.map { $0 / time / 1e9 }))
+        }
+    }
+}
+
+/// An op with its operands, made when its turn comes.
+struct OpCase {
+    let op: String
+    let shape: String
+    var bytes: Int?
+    var flops: Double?
+    /// Makes the operands; gives what is timed.
+    let prepare: () -> () -> Void
+}
+
+/// The rows, by family. Their names are those of Benchmarks/torch_ops.py.
+struct OpCases {
+    let type: DType
+    let generator = Generator(seed: 0)
+
+    /// Bytes of an element.
+    var e: Int { type.byteSize }
+
+    func random(_ shape: [Int]) -> Tensor { Tensor.randn(shape, generator: generator).to(type) }
+
+    func indices(_ bound: Int, _ shape: [Int]) -> Tensor { Tensor.randint(0, bound, shape, generator: generator) }
+
+    func text(_ shape: [Int]) -> String { shape.map(String.init).joined(separator: "x") }
+
+    /// A row of an op whose result is dropped, on operands of `shapes`.
+    func plain(
+        _ op: String, _ shape: String, _ shapes: [[Int]], bytes: Int? = nil, flops: Double? = nil,
+        _ body: @escaping ([Tensor]) -> Tensor
+    ) -> OpCase {
+        OpCase(op: op, shape: shape, bytes: bytes, flops: flops) {
+            let operands = shapes.map(random)
+            return { Bench.keep(body(operands)) }
+        }
+    }
+
+    /// A row of an op and its backward pass by all operands of `shapes`, from a gradient that is given.
+    func trained(
+        _ op: String, _ shape: String, _ shapes: [[Int]], bytes: Int? = nil, flops: Double? = nil,
+        _ body: @escaping ([Tensor]) -> Tensor
+    ) -> OpCase {
+        OpCase(op: op + ", forward and backward", shape: shape, bytes: bytes, flops: flops) {
+            let operands = shapes.map { Parameter(random($0)) }
+            let gradient = noGrad { Tensor.ones(like: body(operands)) }
+            return {
+                body(operands).backward(gradient: gradient)
+                for operand in operands { operand.grad = nil }
+            }
+        }
+    }
+}
