@@ -81,7 +81,8 @@ def main():
         numpy.concatenate([numpy.asarray(document, dtype=numpy.int32) for document in ids]).tofile(path)
         dataset = Windows(path, a.sequence)
         for measure, workers in (("batches", 0), ("batches, prefetched", 1)):
-            loader = DataLoader(dataset, batch_size=a.batch, shuffle=True, drop_last=True, num_workers=workers)
+            loader = DataLoader(dataset, batch_size=a.batch, shuffle=True, drop_last=True, num_workers=workers,
+                                persistent_workers=workers > 0)
             tokens = len(loader) * a.batch * a.sequence
             if tokens == 0:
                 raise SystemExit(f"the text has {len(dataset.ids)} tokens: too few for a batch")

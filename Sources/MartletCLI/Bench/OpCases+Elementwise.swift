@@ -5,6 +5,7 @@ extension OpCases {
         let shape = [4096, 2048]
         let n = 4096 * 2048
         let name = text(shape)
+        let other: DType = type == .float32 ? .bfloat16 : .float32
         // Of several sizes, because what fits in a cache moves faster than what does not.
         var cases = [1 << 20, 1 << 23, 1 << 25, 1 << 27].map { count in
             OpCase(op: "copy", shape: "\(count)", bytes: 2 * e * count) {
@@ -30,7 +31,7 @@ extension OpCases {
             plain("contiguous of permuted", "8x512x8x64", [[8, 512, 8, 64]], bytes: 2 * e * 2_097_152) {
                 $0[0].permute([0, 2, 1, 3]).contiguous()
             },
-            plain("convert", name, [shape], bytes: n * 6) { $0[0].to(type == .float32 ? .bfloat16 : .float32) },
+            plain("convert", name, [shape], bytes: n * (e + other.byteSize)) { $0[0].to(other) },
             OpCase(op: "masked fill", shape: name, bytes: n * (2 * e + 1)) {
                 let x = random(shape)
                 let mask = Tensor.randn(shape, generator: generator) .> 0
