@@ -17,9 +17,36 @@ extension Tensor {
 
     @inline(__always)
     private func compare(_ op: mk_binary_op, _ value: Double) -> Tensor {
-        // An integer tensor is compared with a fraction as numbers, not after truncating the fraction.
-        let isWhole = value == value.rounded()
-        return noGrad { computeScalar(op, mk_scalar(value), isFloat: !isWhole, left: false, .bool) }
+        if dtype.isFloatingPoint {
+            return noGrad { computeScalar(op, mk_scalar(value), isFloat: true, left: false, .bool) }
+        }
+        return compareInteger(op, value)
+    }
+
+    /// Whole numbers and truth values are compared with the number itself, not with what it becomes in their type: a
+    /// fraction equals none of them, and a number outside their range is above or below them all.
+    private func compareInteger(_ op: mk_binary_op, _ value: Double) -> Tensor {
+        let isLess = op == MK_LT || op == MK_LE
+        let isGreater = op == MK_GT || op == MK_GE
+        let range = dtype == .bool ? DType.int64.wholeRange : dtype.wholeRange
+        let whole = value.rounded(op == MK_LT || op == MK_GE ? .up : .down)
+        // 2^63 is the first Double beyond Int64: Int64.max itself is none.
+        if value.isNaN || (whole != value && !isLess && !isGreater) {
+            return Tensor.full(dims, op == MK_NE ? 1 : 0, .bool)
+        }
+        if whole >= 0x1p63 || whole < -0x1p63 || !range.contains(Int(whole)) {
+            let holds = op == MK_NE || (whole > 0 ? isLess : isGreater)
+            return Tensor.full(dims, holds ? 1 : 0, .bool)
+        }
+        return noGrad { computeScalar(op, mk_scalar(whole), isFloat: false, left: false, .bool) }
+    }
+
+    @inline(__always)
+    private func compare(_ op: mk_binary_op, _ value: Int) -> Tensor {
+        if dtype.isFloatingPoint { return compare(op, Double(value)) }
+        let range = dtype == .bool ? DType.int64.wholeRange : dtype.wholeRange
+        if !range.contains(value) { return compareInteger(op, Double(value)) }
+        return noGrad { computeScalar(op, mk_scalar(value), isFloat: false, left: false, .bool) }
     }
 
     public static func .== (a: Tensor, b: Tensor) -> Tensor { compare("eq", MK_EQ, a, b) }
@@ -34,6 +61,12 @@ extension Tensor {
     public static func .<= (a: Tensor, b: Double) -> Tensor { a.compare(MK_LE, b) }
     public static func .> (a: Tensor, b: Double) -> Tensor { a.compare(MK_GT, b) }
     public static func .>= (a: Tensor, b: Double) -> Tensor { a.compare(MK_GE, b) }
+    public static func .== (a: Tensor, b: Int) -> Tensor { a.compare(MK_EQ, b) }
+    public static func .!= (a: Tensor, b: Int) -> Tensor { a.compare(MK_NE, b) }
+    public static func .< (a: Tensor, b: Int) -> Tensor { a.compare(MK_LT, b) }
+    public static func .<= (a: Tensor, b: Int) -> Tensor { a.compare(MK_LE, b) }
+    public static func .> (a: Tensor, b: Int) -> Tensor { a.compare(MK_GT, b) }
+    public static func .>= (a: Tensor, b: Int) -> Tensor { a.compare(MK_GE, b) }
 
     @inline(__always)
     private static func logical(_ name: StaticString, _ op: mk_binary_op, _ a: Tensor, _ b: Tensor) -> Tensor {

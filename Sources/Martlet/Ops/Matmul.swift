@@ -16,6 +16,9 @@ extension Tensor {
             || (strideDims[m] == 1 && strideDims[m + 1] >= dims[m])
     }
 
+    /// The product of all sizes but the last; unlike a quotient of counts, it is known where the last is 0.
+    var rowCount: Int { dims.dropLast().reduce(1, *) }
+
     private var readable: Tensor { isMatrixReadable ? self : contiguous() }
 
     /// [B, M, K] x [B, K, N] or [M, K] x [K, N] without recording or checks.
@@ -99,7 +102,7 @@ extension Tensor {
             return a.matmul(b.unsqueeze(1)).squeeze(-1)
         case (_, 2):
             // One tall matrix.
-            let rows = a.reshape([-1, a.dims[a.rank - 1]])
+            let rows = a.reshape([a.rowCount, a.dims[a.rank - 1]])
             return Tensor.recordedProduct(rows, b).reshape(a.shape.dropLast() + [b.dims[1]])
         default:
             var batchA = a.dims
@@ -111,8 +114,8 @@ extension Tensor {
             guard let batch = Dims.broadcast(batchA, batchB) else {
                 trap("matmul", "batch dimensions do not broadcast: \(describe(self, other))")
             }
-            let x = a.expand(batch.array + a.shape.suffix(2)).reshape([-1] + a.shape.suffix(2))
-            let y = b.expand(batch.array + b.shape.suffix(2)).reshape([-1] + b.shape.suffix(2))
+            let x = a.expand(batch.array + a.shape.suffix(2)).reshape([batch.product] + a.shape.suffix(2))
+            let y = b.expand(batch.array + b.shape.suffix(2)).reshape([batch.product] + b.shape.suffix(2))
             return Tensor.recordedProduct(x, y).reshape(batch.array + [a.dims[a.rank - 2], b.dims[b.rank - 1]])
         }
     }
@@ -154,7 +157,7 @@ extension Tensor {
                     + "weight's second")
         }
         let (x, w) = Tensor.promoted(self, weight)
-        let rows = x.rank == 2 ? x : x.reshape([-1, x.dims[x.rank - 1]])
+        let rows = x.rank == 2 ? x : x.reshape([x.rowCount, x.dims[x.rank - 1]])
         let product = Tensor.linearProduct(rows, w)
         let out = x.rank == 2 ? product : product.reshape(x.shape.dropLast() + [w.dims[0]])
         return bias.map { out + $0 } ?? out

@@ -30,6 +30,30 @@ public enum DType: Int32, Sendable, Hashable, CaseIterable, CustomStringConverti
     /// The type that sums and statistics of this type are kept in: float64 for float64, float32 for other floats.
     public var accumulator: DType { self == .float64 ? .float64 : isFloatingPoint ? .float32 : .int64 }
 
+    /// The whole numbers that an integer type (or bool) holds.
+    var wholeRange: ClosedRange<Int> {
+        switch self {
+        case .int64: Int.min...Int.max
+        case .int32: Int(Int32.min)...Int(Int32.max)
+        case .int16: Int(Int16.min)...Int(Int16.max)
+        case .int8: Int(Int8.min)...Int(Int8.max)
+        case .uint8: 0...255
+        case .bool: 0...1
+        case .float64, .float32, .float16, .bfloat16: trap("DType", "\(self) is not a type of whole numbers")
+        }
+    }
+
+    /// The largest finite number of a floating-point type.
+    var greatestFinite: Double {
+        switch self {
+        case .float64: .greatestFiniteMagnitude
+        case .float32: Double(Float.greatestFiniteMagnitude)
+        case .float16: 65504
+        case .bfloat16: 0x1.fep127
+        default: trap("DType", "\(self) is not a floating-point type")
+        }
+    }
+
     public var description: String {
         switch self {
         case .float64: "float64"
