@@ -1,14 +1,17 @@
-// Adam, SGD and the moving average of weights: one pass over memory.
+// Adam, SGD, RMSprop, Adagrad and the moving average of weights: one pass over memory.
 #include "include/mk_optim.h"
 #include "mk_rows.h"
 
 typedef struct {
     char *param, *master;
     const char *grad;
-    char *m, *v; // SGD: m is the momentum buffer
+    char *m, *v; // SGD and RMSprop: m is the momentum buffer; Adagrad: v is the sum
+    char *mean;  // RMSprop
     int32_t param_dtype, grad_dtype;
     const mk_adam_options *adam;
     const mk_sgd_options *sgd;
+    const mk_rmsprop_options *rmsprop;
+    const mk_adagrad_options *adagrad;
 } optim_job;
 
 typedef struct {
@@ -19,7 +22,7 @@ typedef struct {
 } ema_job;
 
 typedef struct {
-    mk_range_fn adam, sgd, ema;
+    mk_range_fn adam, sgd, rmsprop, adagrad, ema;
 } optim_table;
 
 #define MK_REAL_KERNELS "optim_kernels.h"
@@ -57,6 +60,21 @@ void mk_sgd(const mk_tensor *param, const mk_tensor *master, const mk_tensor *gr
     optim_job job = make_job(param, master, grad, momentum_buffer, NULL);
     job.sgd = &options;
     mk_parallel_range(mk_count(param), MK_GRAIN, table_for(param)->sgd, &job);
+}
+
+void mk_rmsprop(const mk_tensor *param, const mk_tensor *master, const mk_tensor *grad, const mk_tensor *v,
+                const mk_tensor *momentum_buffer, const mk_tensor *mean, mk_rmsprop_options options) {
+    optim_job job = make_job(param, master, grad, momentum_buffer, v);
+    job.mean = mean ? mean->data : NULL;
+    job.rmsprop = &options;
+    mk_parallel_range(mk_count(param), MK_GRAIN, table_for(param)->rmsprop, &job);
+}
+
+void mk_adagrad(const mk_tensor *param, const mk_tensor *master, const mk_tensor *grad, const mk_tensor *sum,
+                mk_adagrad_options options) {
+    optim_job job = make_job(param, master, grad, NULL, sum);
+    job.adagrad = &options;
+    mk_parallel_range(mk_count(param), MK_GRAIN, table_for(param)->adagrad, &job);
 }
 
 void mk_ema(const mk_tensor *average, const mk_tensor *value, double decay) {

@@ -80,6 +80,74 @@ static void RFN(sgd_range)(void *context, int64_t begin, int64_t end) {
     }
 }
 
+static void RFN(rmsprop_range)(void *context, int64_t begin, int64_t end) {
+    const optim_job *job = context;
+    const mk_rmsprop_options *o = job->rmsprop;
+    const REAL alpha = (REAL)o->alpha, rest = (REAL)(1 - o->alpha), eps = (REAL)o->eps, lr = (REAL)o->lr;
+    const REAL momentum = (REAL)o->momentum, decay = (REAL)o->weight_decay, grad_scale = (REAL)o->grad_scale;
+    REAL grads[OPTIM_PIECE], params[OPTIM_PIECE], steps[OPTIM_PIECE];
+    for (int64_t at = begin; at < end; at += OPTIM_PIECE) {
+        const int64_t n = mk_min64(OPTIM_PIECE, end - at);
+        const REAL *g = RFN(row_in)(grads, job->grad + at * mk_size_of(job->grad_dtype), job->grad_dtype, n);
+        REAL *p = RFN(optim_load)(job, params, at, n), *v = (REAL *)job->v + at;
+        if (job->mean) {
+            REAL *mean = (REAL *)job->mean + at;
+            REAL_LOOP
+            for (int64_t i = 0; i < n; i++) {
+                const REAL gradient = g[i] * grad_scale + decay * p[i];
+                const REAL v1 = alpha * v[i] + rest * (gradient * gradient);
+                const REAL m1 = alpha * mean[i] + rest * gradient;
+                const REAL variance = v1 - m1 * m1;
+                v[i] = v1;
+                mean[i] = m1;
+                // Rounding may leave a constant gradient a variance below 0.
+                steps[i] = gradient / (RFN(sqrt)(variance > 0 ? variance : 0) + eps);
+            }
+        } else {
+            REAL_LOOP
+            for (int64_t i = 0; i < n; i++) {
+                const REAL gradient = g[i] * grad_scale + decay * p[i];
+                const REAL v1 = alpha * v[i] + rest * (gradient * gradient);
+                v[i] = v1;
+                steps[i] = gradient / (RFN(sqrt)(v1) + eps);
+            }
+        }
+        if (job->m) {
+            REAL *buffer = (REAL *)job->m + at;
+            REAL_LOOP
+            for (int64_t i = 0; i < n; i++) {
+                const REAL b = momentum * buffer[i] + steps[i];
+                buffer[i] = b;
+                p[i] -= lr * b;
+            }
+        } else {
+            REAL_LOOP
+            for (int64_t i = 0; i < n; i++) p[i] -= lr * steps[i];
+        }
+        RFN(optim_store)(job, p, at, n);
+    }
+}
+
+static void RFN(adagrad_range)(void *context, int64_t begin, int64_t end) {
+    const optim_job *job = context;
+    const mk_adagrad_options *o = job->adagrad;
+    const REAL lr = (REAL)o->lr, eps = (REAL)o->eps, decay = (REAL)o->weight_decay, grad_scale = (REAL)o->grad_scale;
+    REAL grads[OPTIM_PIECE], params[OPTIM_PIECE];
+    for (int64_t at = begin; at < end; at += OPTIM_PIECE) {
+        const int64_t n = mk_min64(OPTIM_PIECE, end - at);
+        const REAL *g = RFN(row_in)(grads, job->grad + at * mk_size_of(job->grad_dtype), job->grad_dtype, n);
+        REAL *p = RFN(optim_load)(job, params, at, n), *sum = (REAL *)job->v + at;
+        REAL_LOOP
+        for (int64_t i = 0; i < n; i++) {
+            const REAL gradient = g[i] * grad_scale + decay * p[i];
+            const REAL s = sum[i] + gradient * gradient;
+            sum[i] = s;
+            p[i] -= lr * (gradient / (RFN(sqrt)(s) + eps));
+        }
+        RFN(optim_store)(job, p, at, n);
+    }
+}
+
 static void RFN(ema_range)(void *context, int64_t begin, int64_t end) {
     const ema_job *job = context;
     const REAL decay = (REAL)job->decay, rest = (REAL)(1 - job->decay);
@@ -96,4 +164,5 @@ static void RFN(ema_range)(void *context, int64_t begin, int64_t end) {
     }
 }
 
-static const optim_table RFN(optim_table) = {RFN(adam_range), RFN(sgd_range), RFN(ema_range)};
+static const optim_table RFN(optim_table) = {RFN(adam_range), RFN(sgd_range), RFN(rmsprop_range),
+                                             RFN(adagrad_range), RFN(ema_range)};

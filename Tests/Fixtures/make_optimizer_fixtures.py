@@ -10,17 +10,19 @@ floor of 1e-3), zero [3] (starts at zero)
     <run>/P                 [10, ...] the parameter after each step
     <run>/optax/P           the same by optax, for the runs that have "optax": see below
 optimizers.json: {"runs": [...]}, a run is
-    name, optimizer         "sgd", "adam", "adamW", "adafactor"
+    name, optimizer         "sgd", "adam", "adamW", "adafactor", "rmsProp", "adagrad"
     options                 of the optimizer, under the names of PyTorch and T5X in lowerCamelCase
     learningRates           [10] the rate of each step; weightDecays [10]: for Adafactor
     globalNormClip          null, or the norm to which all gradients together are limited first
     optax                   only where optax computed it too: the largest relative difference |a - b| / max |b|
+and {"plateaus": [...]}, each with the options of ReduceLROnPlateau, measures, and the learning rate after each of them.
 
-Who computes what. SGD, Adam and AdamW: torch.optim. Adafactor: T5X's formula in float64 (adafactor_reference.py), and
-optax.adafactor beside it. The two are one algorithm with the same order of operations; optax differs in that it
-computes beta2 = 1 - k^-0.8 in float32 even for float64 parameters (hence differences about 1e-8), keeps the momentum in
-float32 unless told otherwise (told otherwise here), has no clipping by global norm inside (chained in front here) and
-wants the lr^2 weight decay as a schedule of its own, counted from step 0.
+Who computes what. SGD, Adam, AdamW, RMSprop and Adagrad: torch.optim. Adafactor: T5X's formula in float64
+(adafactor_reference.py), and optax.adafactor beside it. The two are one algorithm with the same order of
+operations; optax differs in that it computes beta2 = 1 - k^-0.8 in float32 even for float64 parameters (hence
+differences about 1e-8), keeps the momentum in float32 unless told otherwise (told otherwise here), has no clipping by
+global norm inside (chained in front here) and wants the lr^2 weight decay as a schedule of its own, counted from step
+0.
 """
 
 import json
@@ -102,6 +104,32 @@ def optax_run(rates, decays, clip, beta1, factored, multiply_by_parameter_scale,
     return {k: np.stack(h) for k, h in history.items()}
 
 
+def plateau(measures, options):
+    """The learning rate after each measure, from 1."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1.0)
+    names = {"thresholdMode": "threshold_mode", "minimumLearningRate": "min_lr"}
+    values = {"relative": "rel", "absolute": "abs"}
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, **{names.get(k, k): values.get(v, v) for k, v in options.items()})
+    rates = []
+    for measure in measures:
+        scheduler.step(measure)
+        rates.append(optimizer.param_groups[0]["lr"])
+    return {"options": options, "measures": measures, "learningRates": rates}
+
+
+def plateaus():
+    common = {"mode": "min", "factor": 0.5, "patience": 2, "threshold": 1e-2, "thresholdMode": "relative",
+              "cooldown": 0, "minimumLearningRate": 0.0, "eps": 1e-8}
+    falling = [3.0, 2.0, 1.995, 1.99, 1.985, 1.5, 1.5, 1.5, 1.5, 1.4, 1.45, 1.6, 1.39, 1.41, 1.40, 1.42, 1.43, 1.44]
+    rising = [-x for x in falling]
+    return [plateau(m, {**common, **o}) for m, o in [
+        (falling, {}), (falling, {"thresholdMode": "absolute", "threshold": 0.02}), (falling, {"patience": 0}),
+        (falling, {"patience": 1, "cooldown": 3}), (falling, {"patience": 0, "minimumLearningRate": 0.2}),
+        (falling, {"patience": 0, "eps": 0.1}), (rising, {"mode": "max", "thresholdMode": "absolute"}),
+        (falling, {"mode": "max", "patience": 1, "factor": 0.1})]]
+
+
 def main():
     tensors = {f"initial/{k}": p for k, p in INITIAL.items()} | {f"gradients/{k}": g for k, g in GRADIENTS.items()}
     runs = []
@@ -134,6 +162,22 @@ def main():
             lambda p, lr: make(p, lr, (o["beta1"], o["beta2"]), o["eps"], o["weightDecay"], foreach=False),
             rates, clip), clip)
 
+    rms = {"alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "centered": False, "weightDecay": 0.0}
+    for name, options in [("plain", {}), ("momentum", {"momentum": 0.9}), ("centered", {"centered": True}),
+                          ("everything", {"alpha": 0.9, "eps": 1e-5, "momentum": 0.8, "centered": True,
+                                          "weightDecay": 0.05})]:
+        o = {**rms, **options}
+        record(f"rmsProp.{name}", "rmsProp", o, CHANGING, torch_run(
+            lambda p, lr: torch.optim.RMSprop(p, lr, o["alpha"], o["eps"], o["weightDecay"], o["momentum"],
+                                              o["centered"], foreach=False), CHANGING, None))
+    ada = {"learningRateDecay": 0.0, "initialAccumulator": 0.0, "eps": 1e-10, "weightDecay": 0.0}
+    for name, options in [("plain", {}), ("everything", {"learningRateDecay": 0.1, "initialAccumulator": 0.3,
+                                                         "eps": 1e-5, "weightDecay": 0.05})]:
+        o = {**ada, **options}
+        record(f"adagrad.{name}", "adagrad", o, CHANGING, torch_run(
+            lambda p, lr: torch.optim.Adagrad(p, lr, o["learningRateDecay"], o["weightDecay"],
+                                              o["initialAccumulator"], o["eps"], foreach=False), CHANGING, None))
+
     palm = {"factored": False, "beta1": 0.9, "clippingThreshold": 1.0, "multiplyByParameterScale": True}
     for name, options, decay_exponent, clip in [
         ("adafactor.palm", {}, 2.0, 1.0), ("adafactor.palmWithoutGlobalClip", {}, 2.0, None),
@@ -160,7 +204,8 @@ def main():
     (HERE / "optimizers.safetensors").chmod(0o644)
     text = ",\n".join(json.dumps(r) for r in runs)
     (HERE / "optimizers.json").write_text(
-        f'{{"format": 1, "steps": {STEPS}, "parameters": {json.dumps(list(INITIAL))},\n"runs": [\n{text}\n]}}\n')
+        f'{{"format": 1, "steps": {STEPS}, "parameters": {json.dumps(list(INITIAL))},\n"runs": [\n{text}\n],\n'
+        '"plateaus": [\n' + ",\n".join(json.dumps(p) for p in plateaus()) + "\n]}\n")
     for r in runs:
         print(r["name"], r.get("optax", ""))
 

@@ -20,6 +20,10 @@ import Testing
             var decayRate: Double?
             var eps1: Double?
             var eps2: Double?
+            var alpha: Double?
+            var centered: Bool?
+            var learningRateDecay: Double?
+            var initialAccumulator: Double?
         }
         struct Run: Decodable, CustomStringConvertible {
             var name: String
@@ -34,6 +38,22 @@ import Testing
         var steps: Int
         var parameters: [String]
         var runs: [Run]
+        var plateaus: [Plateau]
+    }
+    struct Plateau: Decodable {
+        struct Options: Decodable {
+            var mode: String
+            var factor: Double
+            var patience: Int
+            var threshold: Double
+            var thresholdMode: String
+            var cooldown: Int
+            var minimumLearningRate: Double
+            var eps: Double
+        }
+        var options: Options
+        var measures: [Double]
+        var learningRates: [Double]
     }
 
     static let fixture = try! JSONDecoder().decode(
@@ -51,6 +71,14 @@ import Testing
             return Adam(parameters, beta1: o.beta1!, beta2: o.beta2!, eps: o.eps!, weightDecay: o.weightDecay!)
         case "adamW":
             return AdamW(parameters, beta1: o.beta1!, beta2: o.beta2!, eps: o.eps!, weightDecay: o.weightDecay!)
+        case "rmsProp":
+            return RMSprop(
+                parameters, alpha: o.alpha!, eps: o.eps!, momentum: o.momentum!, centered: o.centered!,
+                weightDecay: o.weightDecay!)
+        case "adagrad":
+            return Adagrad(
+                parameters, learningRateDecay: o.learningRateDecay!, initialAccumulator: o.initialAccumulator!,
+                eps: o.eps!, weightDecay: o.weightDecay!)
         default:
             return Adafactor(
                 parameters, beta1: o.beta1, decayExponent: o.decayRate!, eps1: o.eps1!, eps2: o.eps2!,
@@ -103,6 +131,23 @@ import Testing
     }
 
     @Test func everyRunIsThere() {
-        #expect(Set(Self.fixture.runs.map(\.optimizer)) == ["sgd", "adam", "adamW", "adafactor"])
+        #expect(Set(Self.fixture.runs.map(\.optimizer)) == ["sgd", "adam", "adamW", "adafactor", "rmsProp", "adagrad"])
+    }
+
+    @Test func plateaus() {
+        for (i, plateau) in Self.fixture.plateaus.enumerated() {
+            let o = plateau.options
+            let optimizer = SGD([Parameter(Tensor.zeros([1]))], learningRate: 1)
+            let scheduler = ReduceLROnPlateau(
+                optimizer, mode: .init(rawValue: o.mode)!, factor: o.factor, patience: o.patience,
+                threshold: o.threshold, thresholdMode: .init(rawValue: o.thresholdMode)!, cooldown: o.cooldown,
+                minimumLearningRate: o.minimumLearningRate, eps: o.eps)
+            for (k, measure) in plateau.measures.enumerated() {
+                let before = optimizer.learningRate
+                let isLower = scheduler.step(measure)
+                #expect(optimizer.learningRate == plateau.learningRates[k], "plateau \(i), measure \(k)")
+                #expect(isLower == (optimizer.learningRate < before))
+            }
+        }
     }
 }

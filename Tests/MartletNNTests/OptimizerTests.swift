@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct OptimizerTests {
     enum Kind: String, CaseIterable {
-        case sgd, momentum, adam, adamW, adafactor, factored
+        case sgd, momentum, adam, adamW, adafactor, factored, rmsProp, centered, adagrad
 
         func make(_ source: some ParameterSource, schedule: Schedule? = nil, groups: [ParameterGroup] = []) -> Optimizer
         {
@@ -15,6 +15,14 @@ import Testing
             case .adam: Adam(source, learningRate: 0.01, schedule: schedule, weightDecay: 0.1, groups: groups)
             case .adamW: AdamW(source, learningRate: 0.01, schedule: schedule, weightDecay: 0.1, groups: groups)
             case .adafactor: Adafactor(source, learningRate: 0.05, schedule: schedule, groups: groups)
+            case .rmsProp: RMSprop(source, learningRate: 0.01, schedule: schedule, weightDecay: 0.1, groups: groups)
+            case .centered:
+                RMSprop(
+                    source, learningRate: 0.01, schedule: schedule, momentum: 0.9, centered: true, groups: groups)
+            case .adagrad:
+                Adagrad(
+                    source, learningRate: 0.01, schedule: schedule, learningRateDecay: 0.1, initialAccumulator: 0.5,
+                    groups: groups)
             case .factored:
                 Adafactor(
                     source, learningRate: 0.05, schedule: schedule, factored: true, minimumSizeToFactor: 2,
@@ -221,6 +229,39 @@ import Testing
         let sizes = Dictionary(uniqueKeysWithValues: optimizer.stateDictionary().map { ($0.0, $0.1.shape) })
         #expect(sizes["p/vRow"] == [256] && sizes["p/vColumn"] == [130] && sizes["v/v"] == [256])
         #expect(sizes["p/v"] == nil && sizes["p/m"] == nil)
+    }
+
+    @Test func plateauStates() throws {
+        func make() -> ReduceLROnPlateau {
+            ReduceLROnPlateau(SGD([Parameter(Tensor.zeros([1]))], learningRate: 1), patience: 1, cooldown: 2)
+        }
+        let whole = make()
+        for measure in [2.0, 1, 1] { whole.step(measure) }
+        #expect(whole.best == 1 && whole.badCount == 1 && whole.cooldownLeft == 0)
+        let resumed = make()
+        try resumed.load(whole.stateDictionary())
+        for measure in [1.0, 1, .nan, 1, 1, 0.5] {
+            #expect(whole.step(measure) == resumed.step(measure))
+            #expect(whole.optimizer.learningRate == resumed.optimizer.learningRate)
+            #expect(whole.cooldownLeft == resumed.cooldownLeft && whole.badCount == resumed.badCount)
+        }
+        #expect(whole.best == 0.5)
+        let state = whole.stateDictionary()
+        #expect(message { try make().load(Array(state.dropFirst())) }.contains("best is missing"))
+        #expect(message { try make().load(state + [("other", Tensor(1))]) }.contains("unexpected: other"))
+        #expect(message { try make().load([("best", Tensor(1))] + state.dropFirst()) }.contains("one float64"))
+        #expect(
+            message { try make().load(Array(state.prefix(2)) + [("cooldownLeft", Tensor(-1))]) }.contains("negative"))
+        #expect(whole.description.hasPrefix("ReduceLROnPlateau(mode: min, factor: 0.1, patience: 1"))
+    }
+
+    @Test func plateausAndSchedulesDoNotGoTogether() async {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            let optimizer = SGD([Parameter(Tensor.zeros([1]))], schedule: .constant(0.1))
+            _ = ReduceLROnPlateau(optimizer)
+        }
+        let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(text.contains("[ReduceLROnPlateau] the optimizer has a schedule"))
     }
 
     @Test func anOptimizerOfOnesOwn() {

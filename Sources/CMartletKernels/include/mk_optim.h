@@ -26,6 +26,23 @@ typedef struct mk_sgd_options {
 void mk_sgd(const mk_tensor *_Nonnull param, const mk_tensor *_Nullable master, const mk_tensor *_Nonnull grad,
             const mk_tensor *_Nullable momentum_buffer, mk_sgd_options options);
 
+typedef struct mk_rmsprop_options {
+    double lr, alpha, eps, momentum, weight_decay, grad_scale;
+} mk_rmsprop_options;
+//   g = grad * grad_scale + weight_decay * p;  v = alpha * v + (1 - alpha) * g^2
+//   s = g / (sqrt(v) + eps);  with `mean`: mean = alpha * mean + (1 - alpha) * g and s = g / (sqrt(v - mean^2) + eps)
+//   with `momentum_buffer`: b = momentum * b + s and s = b;  p -= lr * s
+void mk_rmsprop(const mk_tensor *_Nonnull param, const mk_tensor *_Nullable master, const mk_tensor *_Nonnull grad,
+                const mk_tensor *_Nonnull v, const mk_tensor *_Nullable momentum_buffer,
+                const mk_tensor *_Nullable mean, mk_rmsprop_options options);
+
+typedef struct mk_adagrad_options {
+    double lr, eps, weight_decay, grad_scale;
+} mk_adagrad_options;
+//   g = grad * grad_scale + weight_decay * p;  sum += g^2;  p -= lr * g / (sqrt(sum) + eps)
+void mk_adagrad(const mk_tensor *_Nonnull param, const mk_tensor *_Nullable master, const mk_tensor *_Nonnull grad,
+                const mk_tensor *_Nonnull sum, mk_adagrad_options options);
+
 // Adafactor without factorisation, as T5X runs it for PaLM (t5x/adafactor.py): 
 //   g2 = (g*grad_scale)^2 + eps1;  v = beta2 * v + (1 - beta2) * g2;  y = g / sqrt(v)
 //   y /= max(1, RMS(y) / clip_threshold)            (clip_threshold <= 0: no update clipping)

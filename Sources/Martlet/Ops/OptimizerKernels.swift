@@ -84,6 +84,42 @@ package enum OptimizerKernels {
         }
     }
 
+    package struct RMSPropOptions {
+        package var learningRate: Double
+        package var alpha: Double
+        package var eps: Double
+        package var momentum: Double
+        package var weightDecay: Double
+        package var gradientScale: Double
+
+        package init(
+            learningRate: Double, alpha: Double, eps: Double, momentum: Double, weightDecay: Double,
+            gradientScale: Double
+        ) {
+            self.learningRate = learningRate
+            self.alpha = alpha
+            self.eps = eps
+            self.momentum = momentum
+            self.weightDecay = weightDecay
+            self.gradientScale = gradientScale
+        }
+    }
+
+    package struct AdagradOptions {
+        /// With the decay up to this update.
+        package var learningRate: Double
+        package var eps: Double
+        package var weightDecay: Double
+        package var gradientScale: Double
+
+        package init(learningRate: Double, eps: Double, weightDecay: Double, gradientScale: Double) {
+            self.learningRate = learningRate
+            self.eps = eps
+            self.weightDecay = weightDecay
+            self.gradientScale = gradientScale
+        }
+    }
+
     package static func adam(
         parameter: Tensor, master: Tensor?, gradient: Tensor, m: Tensor, v: Tensor, _ options: AdamOptions
     ) {
@@ -108,6 +144,34 @@ package enum OptimizerKernels {
             first_step: options.isFirstStep)
         update(parameter, master, gradient, momentum.map { [$0] } ?? []) { p, master, g in
             Kernels.withOptional(momentum) { mk_sgd(p, master, g, $0, native) }
+        }
+    }
+
+    /// - Parameter mean: the running mean of the gradient, of a centred RMSprop.
+    package static func rmsProp(
+        parameter: Tensor, master: Tensor?, gradient: Tensor, v: Tensor, momentum: Tensor?, mean: Tensor?,
+        _ options: RMSPropOptions
+    ) {
+        let native = mk_rmsprop_options(
+            lr: options.learningRate, alpha: options.alpha, eps: options.eps, momentum: options.momentum,
+            weight_decay: options.weightDecay, grad_scale: options.gradientScale)
+        update(parameter, master, gradient, [v, momentum, mean].compactMap { $0 }) { p, master, g in
+            var second = v.descriptor()
+            Kernels.withOptional(momentum) { buffer in
+                Kernels.withOptional(mean) { mk_rmsprop(p, master, g, &second, buffer, $0, native) }
+            }
+        }
+    }
+
+    package static func adagrad(
+        parameter: Tensor, master: Tensor?, gradient: Tensor, sum: Tensor, _ options: AdagradOptions
+    ) {
+        let native = mk_adagrad_options(
+            lr: options.learningRate, eps: options.eps, weight_decay: options.weightDecay,
+            grad_scale: options.gradientScale)
+        update(parameter, master, gradient, [sum]) { p, master, g in
+            var s = sum.descriptor()
+            mk_adagrad(p, master, g, &s, native)
         }
     }
 
