@@ -243,6 +243,14 @@ extension Tensor {
     /// Replaces every element by a function of them all: for in-place forms of elementwise functions.
     private func replaceInPlace(_ name: StaticString, _ function: (Tensor) -> Tensor) -> Self {
         let result = function(aliasWithHistoryForInput())
+        if result.dtype.category > dtype.category {
+            trap("\(name)", "the result would be \(result.dtype), which does not fit in this \(dtype) tensor")
+        }
+        if result.dims != dims {
+            trap(
+                "\(name)",
+                "the result would have the shape \(result.dims.text), but the shape \(dims.text) is written")
+        }
         let bare = result.detach()
         mutate(name, [result]) {
             Kernels.copy(self, bare)
@@ -269,6 +277,36 @@ extension Tensor {
     /// Sets the elements where `mask` is true to `value`.
     @discardableResult public func maskedFillInPlace(_ mask: Tensor, _ value: Double) -> Self {
         replaceInPlace("maskedFillInPlace") { $0.maskedFill(mask, value) }
+    }
+
+    /// Every element to the power `exponent`. Integers would need another type: they take whole exponents only.
+    @discardableResult public func powInPlace(_ exponent: Double) -> Self {
+        replaceInPlace("powInPlace") { $0.pow(exponent) }
+    }
+    /// Every element to the power `exponent`, which may not be negative for integers.
+    @discardableResult public func powInPlace(_ exponent: Int) -> Self {
+        replaceInPlace("powInPlace") { $0.pow(exponent) }
+    }
+    /// Every element to the power of the exponent in its place; exponents broadcast to this shape.
+    @discardableResult public func powInPlace(_ exponent: Tensor) -> Self {
+        replaceInPlace("powInPlace") { $0.pow(exponent) }
+    }
+    /// self += weight · (end - self); `end` broadcasts to this shape.
+    @discardableResult public func lerpInPlace(_ end: Tensor, _ weight: Double) -> Self {
+        replaceInPlace("lerpInPlace") { $0.lerp(end, weight) }
+    }
+    /// self += weight · (end - self); `end` and `weight` broadcast to this shape.
+    @discardableResult public func lerpInPlace(_ end: Tensor, _ weight: Tensor) -> Self {
+        replaceInPlace("lerpInPlace") { $0.lerp(end, weight) }
+    }
+
+    /// Takes over elements that do not depend on what was there; the gradient ends here.
+    func overwrite(_ name: StaticString, with values: Tensor) {
+        mutate(name, []) {
+            Kernels.copy(self, values)
+        } _: { _ in
+            { ctx, g in ctx.give(0, Tensor.zeros(like: g)) }
+        }
     }
 
     /// A tensor that keeps its gradient keeps that of its new value.

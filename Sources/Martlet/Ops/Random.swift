@@ -114,6 +114,30 @@ extension Tensor {
         return out
     }
 
+    /// Draws every element anew, uniformly from [low, high): the numbers of ``rand(_:low:high:dtype:generator:)``.
+    @discardableResult
+    public func uniformInPlace(low: Double = 0, high: Double = 1, generator: Generator = .default) -> Self {
+        Tensor.checkFloat(dtype, "uniformInPlace")
+        overwrite(
+            "uniformInPlace", with: Tensor.rand(shape, low: low, high: high, dtype: dtype, generator: generator))
+        return self
+    }
+
+    /// Draws every element anew from the normal distribution: the numbers of ``randn(_:mean:std:dtype:generator:)``.
+    @discardableResult
+    public func normalInPlace(mean: Double = 0, std: Double = 1, generator: Generator = .default) -> Self {
+        Tensor.checkFloat(dtype, "normalInPlace")
+        overwrite("normalInPlace", with: Tensor.randn(shape, mean: mean, std: std, dtype: dtype, generator: generator))
+        return self
+    }
+
+    /// Sets every element to 1 with probability `p`, else to 0: the numbers of ``bernoulli(_:_:dtype:generator:)``.
+    @discardableResult
+    public func bernoulliInPlace(_ p: Double = 0.5, generator: Generator = .default) -> Self {
+        overwrite("bernoulliInPlace", with: Tensor.bernoulli(p, shape, dtype: dtype, generator: generator))
+        return self
+    }
+
     public static func rand(like other: Tensor, generator: Generator = .default) -> Tensor {
         rand(other.shape, dtype: other.dtype, generator: generator)
     }

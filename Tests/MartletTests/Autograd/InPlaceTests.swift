@@ -273,4 +273,79 @@ import Testing
         x[0..<4] += x[1...]
         #expect(x.toArray() == [5, 3, 1, 0, 0])
     }
+
+    @Test func divisionInPlace() {
+        let x = leaf([1, 2, 3])
+        let w = leaf([2, 4, 8])
+        let y = x * 1
+        y.divInPlace(w).divInPlace(2)
+        #expect(y.toArray(Double.self) == [0.25, 0.25, 0.1875])
+        y.sum().backward()
+        #expect(x.grad!.toArray(Double.self) == [0.25, 0.125, 0.0625])
+        #expect(w.grad!.toArray(Double.self) == [-0.125, -0.0625, -0.0234375])
+    }
+
+    @Test func rootsAndPowersInPlace() {
+        let x = leaf([1, 4, 9])
+        let y = x * 1
+        y.sqrtInPlace()
+        #expect(y.toArray(Double.self) == [1, 2, 3])
+        y.powInPlace(3)
+        #expect(y.toArray(Double.self) == [1, 8, 27])
+        y.sum().backward()
+        // d x^1.5 = 1.5 sqrt(x)
+        #expect(x.grad!.toArray(Double.self) == [1.5, 3, 4.5])
+        #expect(Tensor([1, 2, 3]).powInPlace(2).toArray(Int.self) == [1, 4, 9])
+        let check = secondGradientCheck([Tensor([0.7, 1.3], dtype: .float64), Tensor([1.1, 0.6], dtype: .float64)]) {
+            let y = $0[0].exp() + 0
+            y.powInPlace($0[1]).powInPlace(1.5).sqrtInPlace()
+            return y
+        }
+        #expect(check == nil)
+    }
+
+    @Test func interpolationInPlace() {
+        let check = secondGradientCheck([Tensor([0.7, 1.3], dtype: .float64), Tensor([1.1, 0.6], dtype: .float64)]) {
+            let y = $0[0].exp() + 0
+            y.lerpInPlace($0[1], 0.3)
+            y.lerpInPlace($0[0], $0[1])
+            return y
+        }
+        #expect(check == nil)
+        let x = Tensor([[1.0, 2], [3, 4]])
+        x[0].lerpInPlace(x[1], 0.5)
+        #expect(x.toArray() == [2, 3, 3, 4])
+    }
+
+    @Test func rowsInPlace() {
+        let check = secondGradientCheck([
+            Tensor([0.7, 1.3, 0.2], dtype: .float64), Tensor([1.1, 0.6, 2, 0.4], dtype: .float64),
+        ]) {
+            let y = $0[0].exp() + 0
+            y.indexAddInPlace(0, Tensor([2, 0, 2, 2]), $0[1].square(), alpha: 0.5)
+            y *= y
+            y.indexCopyInPlace(0, Tensor([1, 1]), $0[1].narrow(0, start: 1, length: 2).square())
+            return y * y
+        }
+        #expect(check == nil)
+        let x = Tensor.zeros([3, 2])
+        x.indexAddInPlace(0, Tensor([2, 0, 2]), Tensor([[1.0, 2], [3, 4], [5, 6]]))
+        #expect(x.toArray() == [3, 4, 0, 0, 6, 8])
+        x.indexCopyInPlace(1, Tensor([1]), Tensor([[7.0], [8], [9]]))
+        #expect(x.toArray() == [3, 7, 0, 8, 6, 9])
+    }
+
+    @Test func drawingInPlaceEndsTheHistory() {
+        let x = leaf([1, 2, 3, 4])
+        for draw: (Tensor) -> Void in [
+            { $0.normalInPlace(generator: Generator(seed: 1)) }, { $0.uniformInPlace(generator: Generator(seed: 1)) },
+            { $0.bernoulliInPlace(generator: Generator(seed: 1)) },
+        ] {
+            x.grad = nil
+            let y = x * 2
+            draw(y[..<2])
+            (y * y).sum().backward()
+            #expect(x.grad!.toArray(Double.self) == [0, 0, 24, 32])
+        }
+    }
 }

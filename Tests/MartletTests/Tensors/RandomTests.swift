@@ -197,4 +197,25 @@ private func words(seed: UInt64, offset: UInt64, blocks: Int) -> [UInt32] {
         #expect(g.state.offset == 128)
         #expect(Set(box.value).count == 32)
     }
+
+    @Test func drawingInPlace() {
+        func draws(_ write: (Tensor, Generator) -> Void, _ type: DType = .float32) -> Tensor {
+            let x = Tensor.zeros([50, 2], dtype: type)
+            write(x, Generator(seed: 5))
+            return x
+        }
+        #expect(
+            draws { $0.normalInPlace(mean: 1, std: 2, generator: $1) }.equal(
+                Tensor.randn([50, 2], mean: 1, std: 2, generator: Generator(seed: 5))))
+        #expect(
+            draws { $0.uniformInPlace(low: -1, high: 3, generator: $1) }.equal(
+                Tensor.rand([50, 2], low: -1, high: 3, generator: Generator(seed: 5))))
+        #expect(
+            draws({ $0.bernoulliInPlace(0.3, generator: $1) }, .int64).equal(
+                Tensor.bernoulli(0.3, [50, 2], dtype: .int64, generator: Generator(seed: 5))))
+        // Through a view only its elements are drawn.
+        let whole = Tensor.zeros([4, 3])
+        whole.T[1].uniformInPlace(low: 1, high: 2)
+        #expect((whole .>= 1).toArray(Bool.self) == Array(repeating: [false, true, false], count: 4).flatMap { $0 })
+    }
 }
