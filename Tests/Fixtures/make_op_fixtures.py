@@ -7,7 +7,8 @@ ops.json
     format      1
     cases       a list; each case is an object
         name        "<op>.<variant>", the prefix of its tensors
-        op          the op's name; its meaning is the function of that name in op_reference.py or nn_reference.py
+        op          the op's name; its meaning is the function of that name in op_reference.py, nn_reference.py or
+                    composite_reference.py
         args        the op's arguments; "inf", "-inf", "nan" stand for the numbers JSON lacks
         inputs      a list of {"dtype", "shape", "grad"}: grad says that a gradient for it is stored
         outputs     a list of {"dtype", "shape", "grad"}: grad says that an upstream gradient for it is stored
@@ -51,6 +52,8 @@ from safetensors.torch import save_file
 
 import nn_cases  # noqa: F401  (fills CASES)
 import nn_reference  # noqa: F401  (fills OPS)
+import composite_cases  # noqa: F401
+import composite_reference  # noqa: F401
 from op_cases import CASES, Draw
 from op_reference import DTYPE_NAMES, DTYPES, EXACT, OPS
 

@@ -78,6 +78,14 @@ for suffix, args in [("ignore", {}), ("ignoreSum", {"reduction": "sum"}),
 ("ignoreNone", {"reduction": "none", "zLoss": 1e-2}),
                      ("ignoreZLoss", {"zLoss": 1e-2, "labelSmoothing": 0.2})]:
     case("crossEntropy", suffix, lambda d: [2 * d.normal(6, 5), i64(1, -100, 4, 0, -100, 2)], {**PLAIN_CE, **args})
+for reduction in ["mean", "sum", "none"]:
+    weighted = lambda d: [d.normal(5, 4), i64(1, -100, 3, 0, 3), d.uniform(0.3, 2, 4)]
+    case("crossEntropy", f"weight.{reduction}", weighted,
+         {**PLAIN_CE, "hasWeight": True, "logitScale": 0.7, "reduction": reduction}, grad=[0])
+    case("crossEntropy", f"weightSmoothing.{reduction}", weighted,
+         {**PLAIN_CE, "hasWeight": True, "labelSmoothing": 0.2, "reduction": reduction}, grad=[0])
+    case("nllLoss", f"weight.{reduction}", weighted,
+         {"ignoreIndex": -100, "hasWeight": True, "reduction": reduction}, grad=[0])
 case("crossEntropy", "ignoreClass", lambda d: [d.normal(4, 5), i64(1, 0, 4, 0)], {**PLAIN_CE, "ignoreIndex": 0})
 case("crossEntropy", "sequence", lambda d: [d.normal(2, 3, 5), targets(d, 2, 3)], {**PLAIN_CE, "zLoss": 1e-4})
 case("crossEntropy", "huge", lambda d: [np.array([[1000.0, 0.0, -1000.0], [0.0, 1.0, 2.0]]), i64(1, 2)], PLAIN_CE,

@@ -107,7 +107,12 @@ def reduce(loss, reduction, count=None):
 def _(inputs, args):
     """inputs: logits [..., C] (the class dimension is the last), targets int64 [...]. With x = logitScale * logits and
     lse = logSumExp(x): loss = (1 - s) * (lse - x[target]) + s * (lse - mean(x)) + zLoss * lse^2, s = labelSmoothing.
-    Targets equal to ignoreIndex count for nothing: loss 0, left out of the mean's denominator."""
+    Targets equal to ignoreIndex count for nothing: loss 0, left out of the mean's denominator. With args.hasWeight (and
+    without zLoss) weights of the classes are input 2."""
+    if args.get("hasWeight"):
+        return F.cross_entropy(
+            inputs[0] * args["logitScale"], inputs[1], inputs[2], ignore_index=args["ignoreIndex"],
+            reduction=args["reduction"], label_smoothing=args["labelSmoothing"])
     x, targets = inputs[0] * args["logitScale"], inputs[1]
     kept = targets != args["ignoreIndex"]
     lse = torch.logsumexp(x, -1)
@@ -119,7 +124,10 @@ def _(inputs, args):
 
 @op("nllLoss")
 def _(inputs, args):
-    """inputs: log-probabilities [..., C], targets int64 [...]. args: ignoreIndex, reduction."""
+    """inputs: log-probabilities [..., C], targets int64 [...], weights [C] if args.hasWeight. args: ignoreIndex,
+    reduction."""
+    if args.get("hasWeight"):
+        return F.nll_loss(*inputs, ignore_index=args["ignoreIndex"], reduction=args["reduction"])
     kept = inputs[1] != args["ignoreIndex"]
     loss = -inputs[0].gather(-1, inputs[1].masked_fill(~kept, 0)[..., None])[..., 0]
     return reduce(torch.where(kept, loss, torch.zeros_like(loss)), args["reduction"], kept.sum())

@@ -40,6 +40,31 @@ import Testing
         #expect(LayerNorm(6, bias: false).parameters.count == 1)
     }
 
+    @Test func groupNormalization() {
+        let x = Tensor.randn([2, 6, 3], mean: 3, std: 2, dtype: .float64, generator: generator)
+        let layer = GroupNorm(2, 6, dtype: .float64)
+        #expect(layer.parameters.map(\.shape) == [[6], [6]])
+        let y = layer(x)
+        #expect(y.shape == [2, 6, 3])
+        let groups = y.reshape([2, 2, 9])
+        #expect(groups.mean(dim: -1).doubles.allSatisfy { abs($0) < 1e-12 })
+        #expect(groups.variance(dim: -1, correction: 0).doubles.allSatisfy { abs($0 - 1) < 1e-4 })
+        #expect(bits(GroupNorm(2, 6, affine: false)(x)) == bits(x.groupNorm(2)))
+        // One group is layer normalisation of the whole sample.
+        let whole = x.reshape([2, 18]).layerNorm().reshape([2, 6, 3])
+        #expect(relativeDifference(x.groupNorm(1).doubles, whole.doubles) < 1e-14)
+        #expect(relativeDifference(x.to(.bfloat16).groupNorm(3).doubles, x.groupNorm(3).doubles) < 2e-2)
+        #expect(GroupNorm(2, 6)(Tensor.zeros([0, 6, 3])).shape == [0, 6, 3])
+    }
+
+    @Test func distances() {
+        let (a, b) = (Tensor([[3.0, 4], [1, 0]]), Tensor([[0.0, 4], [0, 2]]))
+        #expect(CosineSimilarity()(a, b).doubles == [Double(Float(0.8)), 0])
+        #expect(PairwiseDistance(eps: 0)(a, b).doubles == [3, Double(Float(5).squareRoot())])
+        #expect(PairwiseDistance(p: 1, eps: 0, keepDim: true)(a, b).shape == [2, 1])
+        #expect(a.normalize().doubles.map { Float($0) } == [0.6, 0.8, 1, 0])
+    }
+
     @Test func dropout() {
         let layer = Dropout(0.25, generator: Generator(seed: 3))
         let x = Tensor.ones([10_000])
@@ -58,7 +83,11 @@ import Testing
             (ReLU(), x.relu()), (LeakyReLU(0.1), x.leakyRelu(0.1)), (ELU(), x.elu()), (GELU(), x.gelu()),
             (GELU(.tanh), x.geluTanh()), (SiLU(), x.silu()), (Tanh(), x.tanh()), (Sigmoid(), x.sigmoid()),
             (Softplus(), x.softplus()), (Softmax(), x.softmax(dim: -1)), (LogSoftmax(), x.logSoftmax(dim: -1)),
-            (Identity(), x), (Lambda { $0 * 2 }, x * 2),
+            (Identity(), x), (Lambda { $0 * 2 }, x * 2), (LogSigmoid(), x.logSigmoid()), (SELU(), x.selu()),
+            (CELU(0.5), x.celu(0.5)), (Mish(), x.mish()), (Hardswish(), x.hardswish()),
+            (Hardsigmoid(), x.hardsigmoid()), (Hardtanh(min: -0.7), x.hardtanh(min: -0.7)), (ReLU6(), x.relu6()),
+            (PReLU(), x.leakyRelu(0.25)), (GLU(), x.glu()), (Softsign(), x.softsign()),
+            (Softmin(), x.softmin(dim: -1)), (Threshold(0.5, 20), x.threshold(0.5, 20)),
         ]
         for (module, expected) in pairs { #expect(bits(module(x)) == bits(expected), "\(module)") }
         #expect(Flatten()(Tensor.zeros([2, 3, 4])).shape == [2, 12])

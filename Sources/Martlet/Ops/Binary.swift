@@ -329,6 +329,26 @@ extension Tensor {
         return out
     }
 
+    /// log(eˣ + eʸ) without overflow.
+    public func logAddExp(_ other: Tensor) -> Tensor {
+        let (x, y) = Tensor.promoted(self, other, float: true)
+        let out = noGrad {
+            let (a, b) = (x.detach(), y.detach())
+            let far = a.maximum(b) + (-(a - b).abs()).exp().log1p()
+            // Equal infinities have no difference.
+            return Tensor.select(a .== b, a + 0.6931471805599453, far)
+        }
+        out.record("logAddExp", x, y, broadcasts: true) { node in
+            node.save(x)
+            node.save(y)
+            return { ctx, g in
+                ctx.give(0, g * (ctx[0] - ctx[1]).sigmoid())
+                ctx.give(1, g * (ctx[1] - ctx[0]).sigmoid())
+            }
+        }
+        return out
+    }
+
     // MARK: integers
 
     private static func bits(_ name: StaticString, _ op: mk_binary_op, _ a: Tensor, _ b: Tensor, bool: Bool) -> Tensor {

@@ -63,6 +63,30 @@ extension Tensor {
     }
 }
 
+extension Tensor {
+    /// A tensor of rank 3 from its matrices, which must have one shape; float32 unless `dtype` says otherwise.
+    public convenience init(_ matrices: [[[Double]]], dtype: DType = .float32) {
+        self.init(matrices.flatMap { $0.flatMap { $0 } }, shape: Tensor.commonShape(matrices), dtype: dtype)
+    }
+
+    /// A tensor of rank 3 of another scalar type from its matrices.
+    public convenience init<T: TensorScalar>(_ matrices: [[[T]]]) {
+        self.init(matrices.flatMap { $0.flatMap { $0 } }, shape: Tensor.commonShape(matrices))
+    }
+
+    private static func commonShape<T>(_ matrices: [[[T]]]) -> [Int] {
+        let height = matrices.first?.count ?? 0
+        let width = matrices.first?.first?.count ?? 0
+        for (i, matrix) in matrices.enumerated() {
+            if matrix.count != height { trap("Tensor", "matrix \(i) has \(matrix.count) rows, matrix 0 has \(height)") }
+            if let j = matrix.firstIndex(where: { $0.count != width }) {
+                trap("Tensor", "row \(j) of matrix \(i) has \(matrix[j].count) elements, the first has \(width)")
+            }
+        }
+        return [matrices.count, height, width]
+    }
+}
+
 // MARK: - Filled
 
 extension Tensor {
@@ -148,6 +172,16 @@ extension Tensor {
         let step = count > 1 ? (end - start) / Double(count - 1) : 0
         Kernels.arange(out, mk_scalar(start), mk_scalar(step))
         return out
+    }
+
+    /// `count` numbers from base^start to base^end, both included, at equal distances of their logarithms.
+    public static func logspace(
+        _ start: Double, _ end: Double, _ count: Int, base: Double = 10, dtype: DType = .float32
+    ) -> Tensor {
+        if count < 0 { trap("logspace", "the number of elements may not be negative: \(count)") }
+        if base <= 0 { trap("logspace", "the base must be positive, it is \(base)") }
+        let exponents = linspace(start, end, count, dtype: .float64)
+        return noGrad { full(Dims(), base, .float64).pow(exponents).to(dtype) }
     }
 
     /// The identity matrix, or its first `columns` columns.

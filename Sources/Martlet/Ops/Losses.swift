@@ -30,10 +30,12 @@ extension Tensor {
     ///   - labelSmoothing: the share of the target spread evenly over all classes.
     ///   - zLoss: adds zLoss * log²Z by element, Z the softmax denominator (PaLM, section 5).
     ///   - logitScale: multiplies the logits first.
+    ///   - weight: a weight [V] of each class, for rare ones: multiplies what the target's class costs, and the mean is
+    ///     divided by the weights of the targets.
     /// - Returns: a scalar, or the losses [...] with `reduction: .none`, in float32 (float64 for float64).
     public func crossEntropy(
         _ targets: Tensor, ignoreIndex: Int = -100, labelSmoothing: Double = 0, zLoss: Double = 0,
-        logitScale: Double = 1, reduction: Reduction = .mean
+        logitScale: Double = 1, weight: Tensor? = nil, reduction: Reduction = .mean
     ) -> Tensor {
         let op: StaticString = "crossEntropy"
         if rank == 0 || targets.rank != rank - 1 || Dims(shape.dropLast()) != targets.dims {
@@ -44,6 +46,11 @@ extension Tensor {
         let index = targets.indexTensor(op).reshape([-1]).contiguous()
         Tensor.checkTargets(op, index, classes, ignoreIndex)
         let rows = reshape([index.count, classes]).withContiguousRows
+        if let weight {
+            let weights = ClassWeights(weight.to(dtype.accumulator), op, index, classes, ignoreIndex)
+            let losses = rows.weightedCrossEntropy(index, weights, ignoreIndex, labelSmoothing, zLoss, logitScale)
+            return reduction == .mean ? weights.mean(losses) : reduction(losses.reshape(targets.dims))
+        }
         let losses = rows.rowCrossEntropy(index, ignoreIndex, labelSmoothing, zLoss, logitScale)
         switch reduction {
         case .none, .sum, .batchMean: return reduction(losses.reshape(targets.dims))
@@ -131,8 +138,29 @@ extension Tensor {
         return Tensor.select(kept, loss, Tensor.zeros(like: loss))
     }
 
+    private func weightedCrossEntropy(
+        _ index: Tensor, _ weights: ClassWeights, _ ignoreIndex: Int, _ smoothing: Double, _ zLoss: Double,
+        _ logitScale: Double
+    ) -> Tensor {
+        var loss = rowCrossEntropy(index, ignoreIndex, 0, 0, logitScale) * weights.ofTargets
+        if smoothing == 0 && zLoss == 0 { return loss }
+        let x = to(dtype.accumulator) * logitScale
+        let lse = x.logSumExp(dim: -1)
+        let w = weights.ofClasses
+        let spread = (lse * w.sum() - x.mv(w)) / Double(w.count)
+        let rest = spread * smoothing + lse.square() * zLoss
+        loss = loss * (1 - smoothing)
+        return loss + Tensor.select(weights.kept, rest, Tensor.zeros(Dims(), rest.dtype))
+    }
+
     /// The negative log-likelihood of log-probabilities [..., classes] at targets [...].
-    public func nllLoss(_ targets: Tensor, ignoreIndex: Int = -100, reduction: Reduction = .mean) -> Tensor {
+    ///
+    /// - Parameters:
+    ///   - ignoreIndex: targets of this value cost nothing and do not count in the mean.
+    ///   - weight: a weight [classes] of each class; the mean is divided by the weights of the targets.
+    public func nllLoss(
+        _ targets: Tensor, ignoreIndex: Int = -100, weight: Tensor? = nil, reduction: Reduction = .mean
+    ) -> Tensor {
         if rank == 0 || Dims(shape.dropLast()) != targets.dims {
             trap("nllLoss", "log-probabilities [..., classes] need targets [...]: \(describe(self, targets))")
         }
@@ -142,6 +170,11 @@ extension Tensor {
         let safe = Tensor.select(kept, index, Tensor.zeros(like: index))
         let picked = -gather(-1, safe.unsqueeze(-1)).squeeze(-1)
         let losses = Tensor.select(kept, picked, Tensor.zeros(like: picked))
+        if let weight {
+            let weights = ClassWeights(weight.to(dtype), "nllLoss", index, dims[rank - 1], ignoreIndex)
+            let weighted = losses * weights.ofTargets
+            return reduction == .mean ? weights.mean(weighted) : reduction(weighted)
+        }
         if reduction == .mean { return losses.sum() / Swift.max(1, kept.sum().item()) }
         return reduction(losses)
     }
@@ -198,5 +231,28 @@ extension Tensor {
         let (a, b) = (x.expanded(shape), y.expanded(shape))
         let norms = a.norm(dims: [dim]).clamp(min: eps) * b.norm(dims: [dim]).clamp(min: eps)
         return (a * b).sum(dim: dim) / norms
+    }
+}
+
+/// Weights of classes, and of the classes of targets: 0 for ignored ones.
+private struct ClassWeights {
+    let ofClasses: Tensor
+    let ofTargets: Tensor
+    let kept: Tensor
+
+    init(_ weight: Tensor, _ op: StaticString, _ index: Tensor, _ classes: Int, _ ignoreIndex: Int) {
+        if weight.shape != [classes] {
+            trap("\(op)", "a weight [\(classes)] is needed, one for each class: \(describe(weight))")
+        }
+        ofClasses = weight
+        kept = (index .!= ignoreIndex)
+        let safe = Tensor.select(kept, index, Tensor.zeros(like: index))
+        ofTargets = Tensor.select(kept, weight.take(safe), Tensor.zeros(Dims(), weight.dtype))
+    }
+
+    func mean(_ losses: Tensor) -> Tensor {
+        let total = ofTargets.sum()
+        // Without any target that counts the mean is 0, as without weights.
+        return losses.sum() / (kept.any().item() == 0 ? total + 1 : total)
     }
 }

@@ -178,6 +178,27 @@ extension Tensor {
     /// Each element of the flattened tensor repeated `count` times.
     public func repeatInterleave(_ count: Int) -> Tensor { reshape([-1]).repeatInterleave(count, dim: 0) }
 
+    // MARK: - Differences
+
+    /// Each element less the one before it along `dim`, `n` times over: the size falls by n. Of bool, whether they
+    /// differ.
+    ///
+    /// - Parameters:
+    ///   - prepend: joined in front along `dim` before differences are taken.
+    ///   - append: joined behind.
+    public func diff(_ n: Int = 1, dim: Int = -1, prepend: Tensor? = nil, append: Tensor? = nil) -> Tensor {
+        let d = normalize(dim, "diff")
+        if n < 0 { trap("diff", "the order may not be negative: \(n)") }
+        var out = self
+        if prepend != nil || append != nil { out = Tensor.cat([prepend, self, append].compactMap { $0 }, dim: d) }
+        for _ in 0..<n where out.dims[d] > 0 {
+            let length = out.dims[d] - 1
+            let (a, b) = (out.narrow(d, start: 1, length: length), out.narrow(d, start: 0, length: length))
+            out = out.dtype == .bool ? a.logicalXor(b) : a - b
+        }
+        return out
+    }
+
     // MARK: - Triangles
 
     private func triangle(_ name: StaticString, _ diagonal: Int, lower: Bool) -> Tensor {
@@ -231,7 +252,7 @@ extension Tensor {
         }
     }
 
-    private func scattered(_ op: StaticString, _ mode: mk_scatter_mode, _ dim: Int, _ index: Tensor, _ source: Tensor)
+    func scattered(_ op: StaticString, _ mode: mk_scatter_mode, _ dim: Int, _ index: Tensor, _ source: Tensor)
         -> (Tensor, Tensor, Int)
     {
         let d = normalize(dim, op)

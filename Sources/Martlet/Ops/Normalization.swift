@@ -187,4 +187,35 @@ extension Tensor {
     public func rmsNorm(weight: Tensor? = nil, eps: Double = 1e-6, weightOffset: Double = 0) -> Tensor {
         normalized("rmsNorm", weight: weight, bias: nil, eps: eps, weightOffset: weightOffset, rms: true)
     }
+
+    /// Group normalisation (Wu & He 2018): channels, dimension 1 of [N, C, ...], in `groups` of one size; each group of
+    /// a sample gets mean 0 and variance 1, then each channel its scale and shift.
+    ///
+    /// - Parameters:
+    ///   - groups: a divisor of C. C of them normalise each channel alone, as instance normalisation.
+    ///   - weight: scale of shape [C], or nil for none.
+    ///   - bias: shift of shape [C], or nil for none.
+    public func groupNorm(_ groups: Int, weight: Tensor? = nil, bias: Tensor? = nil, eps: Double = 1e-5) -> Tensor {
+        if rank < 2 || groups < 1 || dims[1] % groups != 0 {
+            trap("groupNorm", "channels in dimension 1, a multiple of the \(groups) groups, are needed: \(dims.text)")
+        }
+        let channels = dims[1]
+        for (name, part) in [("weight", weight), ("bias", bias)] {
+            if let part, part.shape != [channels] {
+                trap("groupNorm", "a \(name) [\(channels)] is needed: \(describe(self, part))")
+            }
+        }
+        if dtype.isHalf {
+            // The scale and shift are applied before anything is rounded, as in the other normalisations.
+            return to(.float32).groupNorm(
+                groups, weight: weight?.to(.float32), bias: bias?.to(.float32), eps: eps
+            ).to(dtype)
+        }
+        let size = channels / groups * dims.dropFirst(2).reduce(1, *)
+        var y = reshape([dims[0], groups, size]).layerNorm(eps: eps).reshape(dims)
+        let alongChannels = [channels] + Array(repeating: 1, count: rank - 2)
+        if let weight { y = y * weight.reshape(alongChannels) }
+        if let bias { y = y + bias.reshape(alongChannels) }
+        return y
+    }
 }

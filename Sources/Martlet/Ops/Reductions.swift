@@ -87,12 +87,7 @@ extension Tensor {
 
     /// The variance over `dims`; divided by n - `correction` (1: unbiased, as PyTorch's default).
     public func variance(dims: [Int]? = nil, correction: Int = 1, keepDim: Bool = false) -> Tensor {
-        if !dtype.isFloatingPoint { trap("variance", "a floating-point tensor is needed, this one is \(dtype)") }
-        let mask = normalizeSet(dims, "variance")
-        let list = (0..<rank).filter { mask & (1 << UInt32($0)) != 0 }
-        let n = maskedCount(mask)
-        let centred = self - mean(dims: list, keepDim: true)
-        return centred.square().sum(dims: list, keepDim: keepDim) / Double(Swift.max(0, n - correction))
+        varMean(dims: dims, correction: correction, keepDim: keepDim).variance
     }
     public func variance(dim: Int, correction: Int = 1, keepDim: Bool = false) -> Tensor {
         variance(dims: [dim], correction: correction, keepDim: keepDim)
@@ -104,6 +99,33 @@ extension Tensor {
     }
     public func std(dim: Int, correction: Int = 1, keepDim: Bool = false) -> Tensor {
         std(dims: [dim], correction: correction, keepDim: keepDim)
+    }
+
+    /// ``variance(dims:correction:keepDim:)`` and the mean, which is computed on the way.
+    public func varMean(dims: [Int]? = nil, correction: Int = 1, keepDim: Bool = false) -> (
+        variance: Tensor, mean: Tensor
+    ) {
+        if !dtype.isFloatingPoint { trap("variance", "a floating-point tensor is needed, this one is \(dtype)") }
+        let mask = normalizeSet(dims, "variance")
+        let list = (0..<rank).filter { mask & (1 << UInt32($0)) != 0 }
+        let n = maskedCount(mask)
+        let mean = self.mean(dims: list, keepDim: true)
+        let squares = (self - mean).square().sum(dims: list, keepDim: keepDim)
+        return (
+            squares / Double(Swift.max(0, n - correction)), keepDim ? mean : mean.reshape(dropped(mean.dims, mask))
+        )
+    }
+    public func varMean(dim: Int, correction: Int = 1, keepDim: Bool = false) -> (variance: Tensor, mean: Tensor) {
+        varMean(dims: [dim], correction: correction, keepDim: keepDim)
+    }
+
+    /// The standard deviation and the mean, which is computed on the way.
+    public func stdMean(dims: [Int]? = nil, correction: Int = 1, keepDim: Bool = false) -> (std: Tensor, mean: Tensor) {
+        let (variance, mean) = varMean(dims: dims, correction: correction, keepDim: keepDim)
+        return (variance.sqrt(), mean)
+    }
+    public func stdMean(dim: Int, correction: Int = 1, keepDim: Bool = false) -> (std: Tensor, mean: Tensor) {
+        stdMean(dims: [dim], correction: correction, keepDim: keepDim)
     }
 
     /// The product over `dims`.
@@ -174,6 +196,12 @@ extension Tensor {
     public func max() -> Tensor { amax() }
     /// The smallest of all elements.
     public func min() -> Tensor { amin() }
+
+    /// The smallest and the largest element along `dim`, or of all elements; equal ones share the gradient. NaN wins.
+    public func aminmax(dim: Int? = nil, keepDim: Bool = false) -> (min: Tensor, max: Tensor) {
+        let list = dim.map { [$0] }
+        return (amin(dims: list, keepDim: keepDim), amax(dims: list, keepDim: keepDim))
+    }
 
     private func extremum(_ name: StaticString, maximum: Bool, _ dim: Int, _ keep: Bool) -> (
         values: Tensor, indices: Tensor

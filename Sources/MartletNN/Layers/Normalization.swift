@@ -60,6 +60,43 @@ public final class RMSNorm: Module {
     }
 }
 
+/// Group normalisation of channels, dimension 1 of [N, C, ...]: each of `groups` groups of channels of a sample gets
+/// mean 0 and variance 1; · weight + bias by channel.
+public final class GroupNorm: Module {
+    /// [channels], starts as ones; nil without `affine`.
+    public let weight: Parameter?
+    /// [channels], starts as zeros; nil without `affine`.
+    public let bias: Parameter?
+    public let groups: Int
+    public let channels: Int
+    public let eps: Double
+
+    /// - Parameters:
+    ///   - groups: a divisor of `channels`.
+    ///   - affine: whether there is a learned scale and shift.
+    public init(_ groups: Int, _ channels: Int, eps: Double = 1e-5, affine: Bool = true, dtype: DType = .float32) {
+        if groups < 1 || channels < 0 || channels % groups != 0 {
+            trap("GroupNorm", "the channels must be a multiple of the groups: \(channels) and \(groups)")
+        }
+        self.groups = groups
+        self.channels = channels
+        self.eps = eps
+        weight = affine ? Parameter(Tensor.ones([channels], dtype: dtype)) : nil
+        bias = affine ? Parameter(Tensor.zeros([channels], dtype: dtype)) : nil
+    }
+
+    public override func forward(_ x: Tensor) -> Tensor {
+        if x.rank < 2 || x.size(1) != channels {
+            trap("GroupNorm", "an input [N, \(channels), ...] is needed, this one has the shape \(x.shape)")
+        }
+        return x.groupNorm(groups, weight: weight, bias: bias, eps: eps)
+    }
+
+    public override var extraDescription: String {
+        "groups: \(groups), channels: \(channels), eps: \(eps)" + (weight == nil ? ", affine: false" : "")
+    }
+}
+
 /// Without a weight the op could not know the width it is meant for.
 private func checkWidth(_ layer: String, _ x: Tensor, _ dimension: Int) {
     if x.rank == 0 || x.size(-1) != dimension {

@@ -6,7 +6,11 @@ typealias OpFunction = @Sendable ([Tensor], OpArguments) -> [Tensor]
 enum OpTable {
     static let all: [String: OpFunction] = {
         var table: [String: OpFunction] = [:]
-        for part in [unary, binary, reductions, movement, indexing, network, losses] {
+        let parts = [
+            unary, binary, reductions, movement, indexing, network, losses, algebra, statistics, activations,
+            moreLosses,
+        ]
+        for part in parts {
             table.merge(part) { _, _ in fatalError("an op is defined twice") }
         }
         return table
@@ -241,10 +245,17 @@ enum OpTable {
             [
                 x[0].crossEntropy(
                     x[1], ignoreIndex: a.int("ignoreIndex"), labelSmoothing: a.number("labelSmoothing"),
-                    zLoss: a.number("zLoss"), logitScale: a.number("logitScale"), reduction: a.reduction)
+                    zLoss: a.number("zLoss"), logitScale: a.number("logitScale"),
+                    weight: a.bool("hasWeight") ? x[2] : nil, reduction: a.reduction)
             ]
         },
-        "nllLoss": { x, a in [x[0].nllLoss(x[1], ignoreIndex: a.int("ignoreIndex"), reduction: a.reduction)] },
+        "nllLoss": { x, a in
+            [
+                x[0].nllLoss(
+                    x[1], ignoreIndex: a.int("ignoreIndex"), weight: a.bool("hasWeight") ? x[2] : nil,
+                    reduction: a.reduction)
+            ]
+        },
         "mseLoss": { x, a in [x[0].mseLoss(x[1], reduction: a.reduction)] },
         "l1Loss": { x, a in [x[0].l1Loss(x[1], reduction: a.reduction)] },
         "huberLoss": { x, a in [x[0].huberLoss(x[1], delta: a.number("delta"), reduction: a.reduction)] },
