@@ -74,9 +74,19 @@ struct GenerateCommand: ParsableCommand {
         try request.validate()
         let generator = TextGenerator(model: contents.model, tokenizer: tokenizer)
         let streams = prompts.count == 1 && samples == 1 && !json
-        if streams && !noEcho { Terminal.print(prompts[0], terminator: "") }
-        let results = try generator.generate(request, onText: streams ? { Terminal.print($1, terminator: "") } : nil)
+        // With the first of the text: until then the request may be refused.
+        var hasEchoed = !streams || noEcho
+        func echo() {
+            if !hasEchoed { Terminal.print(prompts[0], terminator: "") }
+            hasEchoed = true
+        }
+        func stream(_ row: Int, _ text: String) {
+            echo()
+            Terminal.print(text, terminator: "")
+        }
+        let results = try generator.generate(request, onText: streams ? stream : nil)
         if streams {
+            echo()
             Terminal.print("")
         } else if json {
             for r in results {

@@ -87,6 +87,7 @@ import Testing
         }
         #expect(named == shapes.count)
         let cache = model.makeCache(starts: [0, 0], capacity: 10)
+        #expect((try? cache.reserve(10)) != nil)
         #expect(cache.byteCount == 20 * c.keyValueBytesPerToken(elementSize: 4))
         #expect(
             model.trainingFLOPsPerToken(sequenceLength: 64)
@@ -102,8 +103,8 @@ import Testing
             return message { try c.validate() }
         }
         #expect(problem { _ in } == "no error")
-        #expect(problem { $0.vocabularySize = 0 } == "the model's vocabularySize must be at least 1, it is 0")
-        #expect(problem { $0.layers = -2 } == "the model's layers must be at least 1, it is -2")
+        #expect(problem { $0.vocabularySize = 0 } == "the model's vocabularySize must be in 1...268435456, it is 0")
+        #expect(problem { $0.layers = -2 } == "the model's layers must be in 1...16384, it is -2")
         #expect(problem { $0.headDim = 7 } == "the model's headDim must be even for rotary positions, it is 7")
         #expect(problem { $0.normEps = 0 }.contains("normEps"))
         #expect(problem { $0.normEps = .nan }.contains("normEps"))

@@ -85,7 +85,7 @@ import Testing
                     [
                         "forward", "--checkpoint", "model", "--inputs", "in.safetensors", "--outputs",
                         "out.safetensors",
-                        "--gradients", "--dtype", dtype, "--z-loss", "\(zLoss)",
+                        "--gradients", "--overwrite", "--dtype", dtype, "--z-loss", "\(zLoss)",
                     ], in: folder)
                 let found = try SafeTensors.load(folder + "/out.safetensors")
                 func expectEqual(_ name: String, _ reference: String) throws {

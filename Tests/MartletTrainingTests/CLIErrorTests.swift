@@ -43,6 +43,72 @@ import Testing
         }
     }
 
+    /// What cannot fit is refused before it is tried.
+    @Test func sizes() throws {
+        try TinyRun.withFolder { folder in
+            func refuse(_ arguments: [String], _ words: String...) throws {
+                try MartletProgram.refuse(arguments, in: folder, saying: words)
+            }
+            try refuse(TinyRun.train("model={preset: palm-540b}"), "training a model of 5", "of memory", "available")
+            try refuse(TinyRun.train("model.width=9000000000"), "model.width", "from 1 to 1048576")
+            try refuse(TinyRun.train("data.sequenceLength=9223372036854775807"), "data.sequenceLength")
+            try refuse(TinyRun.train("batch.sequences=1000000000"), "batch.sequences")
+            try refuse(["info", "palm-540b", "--sequence-length", "99999999999999"], "--sequence-length")
+            try refuse(["info", "palm-1m", "--vocabulary", "0"], "vocabularySize")
+            try MartletProgram.succeed(TinyRun.train("steps=2"), in: folder)
+            let generate = ["generate", "--checkpoint", "run", "--prompt", "a"]
+            try refuse(generate + ["--samples", "100000000"], "too many")
+            try refuse(generate + ["--max-tokens", "9223372036854775807"], "too many")
+            try refuse(generate + ["--max-tokens", "-1"], "at least 1, it is -1")
+            try refuse(generate + ["--temperature", "-1"], "temperature", "-1")
+        }
+    }
+
+    /// A new run that cannot begin leaves the one that it was to replace.
+    @Test func whatIsThereStays() throws {
+        try TinyRun.withFolder { folder in
+            try MartletProgram.succeed(TinyRun.train("steps=10"), in: folder)
+            try MartletProgram.refuse(
+                TinyRun.train("data.sequenceLength=1000000") + ["--overwrite"], in: folder,
+                saying: ["one sequence needs 1000001"])
+            // Going on with other text would be another run.
+            try MartletProgram.succeed(
+                ["data", "prepare", "--tokenizer", "bytes", "--output", "data", "--overwrite", "recipe.yaml"],
+                in: folder)
+            try MartletProgram.refuse(
+                TinyRun.train("steps=20") + ["--resume"], in: folder,
+                saying: ["data/train.tokens is not what the run in run/checkpoints/step-00000010 was trained on"])
+            try SafeTensors.save(
+                [("tokens", Tensor([[1, 2, 3]]))], to: folder + "/in.safetensors", metadata: [:])
+            try SafeTensors.save(
+                [("tokens", Tensor([[1, 2, 3]])), ("targets", Tensor([[1, 2, 7000]]))],
+                to: folder + "/wrong.safetensors", metadata: [:])
+            let forward = ["forward", "--checkpoint", "run", "--outputs"]
+            try MartletProgram.refuse(
+                forward + ["in.safetensors", "--inputs", "in.safetensors"], in: folder,
+                saying: ["in.safetensors exists", "--overwrite"])
+            try MartletProgram.refuse(
+                forward + ["out.safetensors", "--inputs", "wrong.safetensors"], in: folder,
+                saying: ["target 7000 is outside"])
+            try MartletProgram.succeed(
+                ["convert", "--checkpoint", "run", "--quantize", "int8", "--output", "small"], in: folder)
+            try MartletProgram.refuse(
+                ["convert", "--checkpoint", "run", "--output", "small"], in: folder,
+                saying: ["small holds a model", "--overwrite"])
+            try MartletProgram.succeed(["generate", "--checkpoint", "small", "--prompt", "the "], in: folder)
+            try MartletProgram.refuse(
+                forward + ["out.safetensors", "--inputs", "in.safetensors", "--gradients", "--quantize", "int8"],
+                in: folder, saying: ["int8 weights have none"])
+        }
+    }
+
+    @Test func aFullStandardOutput() throws {
+        let outcome = try MartletProgram.run(
+            ["info", "palm-8b"], in: FileManager.default.temporaryDirectory.path, through: "exec >/dev/full")
+        #expect(outcome.status == 1)
+        #expect(outcome.error.hasPrefix("martlet: standard output cannot be written"))
+    }
+
     @Test func tokenFiles() throws {
         try TinyRun.withFolder { folder in
             try MartletProgram.succeed(

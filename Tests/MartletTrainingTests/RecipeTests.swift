@@ -281,7 +281,7 @@ private func problems(_ yaml: String, _ overrides: String...) -> [String] {
         ("evaluation: [1]", "'evaluation': expected a mapping (key: value lines), found a list of 1 element"),
         (
             "batch: {sequences: 0}",
-            "'batch.sequences': expected a whole number at least 1, or a list of {untilStep, sequences} mappings, found 0"
+            "'batch.sequences': expected a whole number from 1 to 1048576, or a list of {untilStep, sequences} mappings, found 0"
         ),
         (
             "batch: {sequences: [{sequences: 1}, {sequences: 2}]}",
@@ -321,9 +321,9 @@ private func problems(_ yaml: String, _ overrides: String...) -> [String] {
         let found = problems("name: x\nsteps: 1\ntokenizer: t\ndata: {train: a}\nmodel: {width: 8}\n")
         #expect(
             found == [
-                "r.yaml:5: missing key 'model.layers': expected a whole number at least 1 (The number of blocks)",
-                "r.yaml:5: missing key 'model.heads': expected a whole number at least 1 (Query heads)",
-                "r.yaml:5: missing key 'model.headDim': expected a whole number at least 2 "
+                "r.yaml:5: missing key 'model.layers': expected a whole number from 1 to 16384 (The number of blocks)",
+                "r.yaml:5: missing key 'model.heads': expected a whole number from 1 to 4096 (Query heads)",
+                "r.yaml:5: missing key 'model.headDim': expected a whole number from 2 to 4096 "
                     + "(The length of a head's vector, an even number (256 in the paper))",
             ])
     }

@@ -178,15 +178,20 @@ enum Kernels {
 
     // MARK: products
 
-    /// out [B, M, N] = a [B, M, K] @ b [B, K, N] (+ out). All of rank 3; strides decide about transposition.
-    static func matmul(_ out: Tensor, _ a: Tensor, _ b: Tensor, accumulate: Bool = false) {
-        var o = out.descriptor()
-        var x = a.descriptor()
-        var y = b.descriptor()
+    /// out [B, M, N] = a [B, M, K] @ b [B, K, N] (+ out), or all of rank 2; the operands' last two dimensions are swapped
+    /// where asked for.
+    static func matmul(
+        _ out: Tensor, _ a: Tensor, _ b: Tensor, transposeA: Bool = false, transposeB: Bool = false,
+        accumulate: Bool = false
+    ) {
+        var o = out.matrixDescriptor()
+        var x = a.matrixDescriptor(transposed: transposeA)
+        var y = b.matrixDescriptor(transposed: transposeB)
         // oneDNN has no float64 or integer product, and creating and starting a primitive costs more than a tiny
         // product.
-        let work = out.count &* a.dims[2]
-        if a.dtype.isFloatingPoint && a.dtype != .float64 && work > 32 * 32 * 32 && out.count > 0 && a.dims[2] > 0 {
+        let inner = Int(x.shape.2)
+        let work = out.count &* inner
+        if a.dtype.isFloatingPoint && a.dtype != .float64 && work > 32 * 32 * 32 && out.count > 0 && inner > 0 {
             if mdnn_matmul(&o, &x, &y, accumulate) == 0 { return }
         }
         mk_matmul(&o, &x, &y, 1, accumulate ? 1 : 0)

@@ -2,10 +2,20 @@
 internal import CMartletKernels
 
 extension Tensor {
-    /// The same memory with other geometry and no history; for kernels.
+    /// The descriptor of a matrix or a batch of them, as a batch; no other tensor is made on the way.
     @inline(__always)
-    private func bare(_ dims: Dims, _ strides: Dims) -> Tensor {
-        Tensor(storage: storage, dims: dims, strides: strides, offset: offset, dtype: dtype, contiguous: false)
+    func matrixDescriptor(transposed: Bool = false) -> mk_tensor {
+        var d = descriptor()
+        if d.rank == 2 {
+            (d.shape.2, d.shape.1, d.shape.0) = (d.shape.1, d.shape.0, 1)
+            (d.strides.2, d.strides.1, d.strides.0) = (d.strides.1, d.strides.0, d.shape.1 &* d.shape.2)
+            d.rank = 3
+        }
+        if transposed {
+            (d.shape.1, d.shape.2) = (d.shape.2, d.shape.1)
+            (d.strides.1, d.strides.2) = (d.strides.2, d.strides.1)
+        }
+        return d
     }
 
     /// Whether rows or columns of the last two dimensions lie one element apart, as the product kernels need.
@@ -19,41 +29,25 @@ extension Tensor {
     /// The product of all sizes but the last; unlike a quotient of counts, it is known where the last is 0.
     var rowCount: Int { dims.dropLast().reduce(1, *) }
 
-    private var readable: Tensor { isMatrixReadable ? self : contiguous() }
+    private var readable: Tensor { isMatrixReadable ? self : noGrad { detach().contiguous() } }
 
-    /// [B, M, K] x [B, K, N] or [M, K] x [K, N] without recording or checks.
-    static func product(_ a: Tensor, _ b: Tensor, into type: DType? = nil) -> Tensor {
-        let x = a.readable
-        let y = b.readable
-        let batched = x.dims.count == 3
-        var shape = x.dims
-        shape[shape.count - 1] = y.dims[y.dims.count - 1]
-        let out = Tensor(uninitialized: shape, type ?? x.dtype)
-        if batched {
-            Kernels.matmul(out, x, y)
-        } else {
-            func lifted(_ t: Tensor) -> Tensor {
-                var d = t.dims
-                var s = t.strideDims
-                d.insert(1, at: 0)
-                s.insert(t.dims[0] &* t.dims[1], at: 0)
-                return t.bare(d, s)
-            }
-            Kernels.matmul(lifted(out), lifted(x), lifted(y))
-        }
+    /// [B, M, K] x [B, K, N] or [M, K] x [K, N] without recording or checks; an operand's last two dimensions are
+    /// swapped where asked for.
+    static func product(
+        _ a: Tensor, _ b: Tensor, transposeA: Bool = false, transposeB: Bool = false, into type: DType? = nil
+    ) -> Tensor {
+        let last = a.dims.count - 1
+        var shape = a.dims
+        if transposeA { shape[last - 1] = a.dims[last] }
+        shape[last] = b.dims[transposeB ? last - 1 : last]
+        let out = Tensor(uninitialized: shape, type ?? a.dtype)
+        Kernels.matmul(out, a.readable, b.readable, transposeA: transposeA, transposeB: transposeB)
         return out
     }
 
     /// out += a @ b for matrices (rank 2), in place and unrecorded: gradients of shared weights.
     static func accumulateProduct(_ out: Tensor, _ a: Tensor, _ b: Tensor) {
-        func lifted(_ t: Tensor) -> Tensor {
-            var d = t.dims
-            var s = t.strideDims
-            d.insert(1, at: 0)
-            s.insert(t.dims[0] &* t.dims[1], at: 0)
-            return t.bare(d, s)
-        }
-        Kernels.matmul(lifted(out), lifted(a.readable), lifted(b.readable), accumulate: true)
+        Kernels.matmul(out, a.readable, b.readable, accumulate: true)
         out.storage.wrote("matmul")
     }
 
@@ -70,8 +64,13 @@ extension Tensor {
             node.save(a)
             node.save(b)
             return { ctx, g in
-                ctx.give(0, recordedProduct(g, ctx[1].T))
-                ctx.give(1, recordedProduct(ctx[0].T, g))
+                if isGradEnabled {
+                    ctx.give(0, recordedProduct(g, ctx[1].T))
+                    ctx.give(1, recordedProduct(ctx[0].T, g))
+                } else {
+                    ctx.give(0, product(g, ctx[1], transposeB: true))
+                    ctx.give(1, product(ctx[0], g, transposeA: true))
+                }
             }
         }
         return out
@@ -164,13 +163,18 @@ extension Tensor {
     }
 
     private static func linearProduct(_ x: Tensor, _ w: Tensor) -> Tensor {
-        let out = noGrad { product(x.detach(), w.detach().T) }
+        let out = product(x, w, transposeB: true)
         out.record("linear", x, w) { node in
             node.save(x)
             node.save(w)
             return { ctx, g in
-                ctx.give(0, recordedProduct(g, ctx[1]))
-                ctx.give(1, recordedProduct(g.T, ctx[0]))
+                if isGradEnabled {
+                    ctx.give(0, recordedProduct(g, ctx[1]))
+                    ctx.give(1, recordedProduct(g.T, ctx[0]))
+                } else {
+                    ctx.give(0, product(g, ctx[1]))
+                    ctx.give(1, product(g, ctx[0], transposeA: true))
+                }
             }
         }
         return out

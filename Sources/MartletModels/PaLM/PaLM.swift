@@ -107,7 +107,10 @@ public final class PaLM: Module, LanguageModel {
     }
 
     public func logits(ofHidden hidden: Tensor) -> Tensor {
-        let product = head?(hidden) ?? embedding.attend(hidden)
+        // As an output layer the embedding is not called as a module: its hooks are for looking up.
+        let product =
+            head?(hidden) ?? embedding.scale.map { hidden.linear(int8: embedding.weight, scale: $0) }
+            ?? hidden.linear(embedding.weight)
         return logitScale == 1 ? product : product * logitScale
     }
 
