@@ -92,7 +92,7 @@ package enum OptimizerKernels {
             weight_decay: options.weightDecay, grad_scale: options.gradientScale,
             bias_correction1: 1 - power(options.beta1, options.step),
             bias_correction2: 1 - power(options.beta2, options.step), decoupled: options.decoupled)
-        update(parameter, master, gradient, [m, v]) { p, master, g in
+        update("adam", parameter, master, gradient, [m, v]) { p, master, g in
             var first = m.descriptor()
             var second = v.descriptor()
             mk_adam(p, master, g, &first, &second, native)
@@ -106,7 +106,7 @@ package enum OptimizerKernels {
             lr: options.learningRate, momentum: options.momentum, dampening: options.dampening,
             weight_decay: options.weightDecay, grad_scale: options.gradientScale, nesterov: options.nesterov,
             first_step: options.isFirstStep)
-        update(parameter, master, gradient, momentum.map { [$0] } ?? []) { p, master, g in
+        update("sgd", parameter, master, gradient, momentum.map { [$0] } ?? []) { p, master, g in
             Kernels.withOptional(momentum) { mk_sgd(p, master, g, $0, native) }
         }
     }
@@ -115,7 +115,7 @@ package enum OptimizerKernels {
     package static func adafactor(
         parameter: Tensor, master: Tensor?, gradient: Tensor, m: Tensor?, v: Tensor, _ options: AdafactorOptions
     ) {
-        update(parameter, master, gradient, m.map { [$0, v] } ?? [v]) { p, master, g in
+        update("adafactor", parameter, master, gradient, m.map { [$0, v] } ?? [v]) { p, master, g in
             var second = v.descriptor()
             Kernels.withOptional(m) { mk_adafactor(p, master, g, $0, &second, mk_adafactor_options(options)) }
         }
@@ -128,8 +128,8 @@ package enum OptimizerKernels {
         _ options: AdafactorOptions
     ) {
         let matrix = Dims([vRow.count, vColumn.count])
-        update(parameter, master, gradient, m.map { [$0, vRow, vColumn] } ?? [vRow, vColumn], as: matrix) {
-            p, master, g in
+        let state = m.map { [$0, vRow, vColumn] } ?? [vRow, vColumn]
+        update("adafactor", parameter, master, gradient, state, as: matrix) { p, master, g in
             var row = vRow.descriptor()
             var column = vColumn.descriptor()
             let native = mk_adafactor_options(options)
@@ -146,9 +146,11 @@ package enum OptimizerKernels {
     package static func exponentialMovingAverage(_ average: Tensor, _ value: Tensor, decay: Double) {
         let value = noGrad { value.detach().contiguous() }
         average.storage.wrote("exponentialMovingAverage")
+        let span = KernelSpan()
         var a = average.descriptor()
         var v = value.descriptor()
         mk_ema(&a, &v, decay)
+        span.end("exponentialMovingAverage", average, value)
     }
 
     /// The sum of the squares of all elements, added in an order that the shape alone decides.
@@ -161,7 +163,8 @@ package enum OptimizerKernels {
     /// Hands the kernels contiguous operands and counts the write to the parameter, which graphs recorded before may
     /// have saved.
     private static func update(
-        _ parameter: Tensor, _ master: Tensor?, _ gradient: Tensor, _ state: [Tensor], as shape: Dims? = nil,
+        _ name: StaticString, _ parameter: Tensor, _ master: Tensor?, _ gradient: Tensor, _ state: [Tensor],
+        as shape: Dims? = nil,
         _ kernel: (UnsafePointer<mk_tensor>, UnsafePointer<mk_tensor>?, UnsafePointer<mk_tensor>) -> Void
     ) {
         let shape = shape ?? parameter.dims
@@ -170,6 +173,7 @@ package enum OptimizerKernels {
         let gradient = noGrad { gradient.detach().contiguous() }
         parameter.storage.wrote("optimizer step")
         for tensor in state { tensor.storage.wrote("optimizer step") }
+        let span = KernelSpan()
         var p = target.descriptor(shape, strides)
         var g = gradient.descriptor(shape, strides)
         if let master {
@@ -179,6 +183,7 @@ package enum OptimizerKernels {
         } else {
             kernel(&p, nil, &g)
         }
+        span.end("\(name)", target, parameter, gradient)
         if target !== parameter { Kernels.copy(parameter, target) }
     }
 

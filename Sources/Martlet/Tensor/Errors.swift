@@ -44,7 +44,11 @@ public struct MartletError: Error, CustomStringConvertible, Sendable {
 /// The path of the module whose `forward` is running on this thread ("layers.3.feedForward"), for error messages and
 /// profiles.
 public enum ModulePath {
-    final class Stack { var names: [String] = [] }
+    final class Stack {
+        var names: [String] = []
+        /// What the profiler times: the levels that were entered while it recorded.
+        var scopes: [(level: Int, scope: ProfilerScope)] = []
+    }
 
     static var stack: Stack? {
         guard let slot = mk_thread().pointee.slots.0 else { return nil }
@@ -73,11 +77,16 @@ public enum ModulePath {
             new.names.append(name)
             mk_thread().pointee.slots.0 = Unmanaged.passRetained(new).toOpaque()
         }
+        if mk_is_profiling(), !name.isEmpty, let stack { stack.scopes.append((stack.names.count, ProfilerScope())) }
     }
 
     public static func pop() {
         // The stack object goes with its last name, so that a finished thread leaves nothing behind.
         guard let stack else { return }
+        if let last = stack.scopes.last, last.level == stack.names.count {
+            last.scope.end(current, .module)
+            stack.scopes.removeLast()
+        }
         stack.names.removeLast()
         if stack.names.isEmpty {
             Unmanaged.passUnretained(stack).release()
