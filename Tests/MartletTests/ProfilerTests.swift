@@ -6,8 +6,9 @@ import Testing
 @Suite struct ProfilerTests {
     private typealias Event = Profile.Event
 
-    private func event(_ profile: Profile, _ name: String, _ location: SourceLocation = #_sourceLocation) throws -> Event
-    {
+    private func event(
+        _ profile: Profile, _ name: String, _ location: SourceLocation = #_sourceLocation
+    ) throws -> Event {
         let found = profile.events.filter { $0.name == name }
         #expect(found.count == 1, "\(name) in \(profile.events.map(\.name))", sourceLocation: location)
         return try #require(found.first, sourceLocation: location)
@@ -77,7 +78,7 @@ import Testing
     @Test func unnamedKernelsInPlaceWritesAndSeveralKernels() throws {
         let a = Tensor.ones([2, 3])
         let profile = Profiler.record {
-            _ = a .> 0
+            _ = (a .> 0).count
             noGrad { a.addInPlace(1) }
             _ = Tensor.cat([a, a, a], dim: 0)
             _ = a.reshape([3, 2])
@@ -87,14 +88,14 @@ import Testing
     }
 
     @Test func nestedRecordingsAndOtherThreads() throws {
-        var inner: Profile?
+        var inner: [Profile] = []
         let outer = Profiler.record {
             _ = x.exp()
-            inner = Profiler.record { _ = x.log() }
+            inner.append(Profiler.record { _ = x.log() })
             #expect(Profiler.isRecording)
         }
         #expect(outer.events.map(\.name) == ["exp", "log"])
-        #expect(inner?.events.map(\.name) == ["log"])
+        #expect(inner.map { $0.events.map(\.name) } == [["log"]])
         #expect(!Profiler.isRecording)
         struct Stop: Error {}
         #expect(throws: Stop.self) { _ = try Profiler.record { throw Stop() } }

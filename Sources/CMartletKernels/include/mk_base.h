@@ -88,6 +88,9 @@ void mk_set_cache_limit(int64_t bytes);
 }
 #endif
 
+// Ends the process as an illegal instruction does, which debuggers stop at and Swift prints a backtrace for.
+_Noreturn static inline void mk_trap(void) { __builtin_trap(); }
+
 // MARK: thread-local state of the Swift layers
 // Kept in C because Swift has no cheap thread-local storage.
 typedef struct mk_thread_state {

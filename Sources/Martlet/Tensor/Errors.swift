@@ -4,14 +4,30 @@ internal import CMartletKernels
 internal import Glibc
 #endif
 
-/// Stops the program on a programmer's mistake (shapes, dtypes, indices) with `[op] what happened (module path)`.
+/// Stops the program on a programmer's mistake (shapes, dtypes, indices) with `[op] what happened (in module path) at
+/// file:line`, the place in the program that called Martlet.
 ///
 /// What the world can get wrong (files, configurations, memory) is thrown as ``MartletError`` instead.
 package func trap(_ op: String, _ message: String) -> Never {
     var text = "[\(op)] \(message)"
     let path = ModulePath.current
     if !path.isEmpty { text += " (in \(path))" }
-    fatalError(text)
+    // What is known comes first: looking for the place needs memory and reads the program's debugging information.
+    writeError(text)
+    writeError((CallerPlace.find().map { " at \($0)" } ?? "") + "\n")
+    mk_trap()
+}
+
+private func writeError(_ text: String) {
+    var text = text
+    text.withUTF8 { bytes in
+        var done = 0
+        while done < bytes.count {
+            let n = write(2, bytes.baseAddress! + done, bytes.count - done)
+            if n < 0 && errno != EINTR { return }
+            done += max(0, n)
+        }
+    }
 }
 
 /// A mistake outside the program: a file, a configuration, a value a user typed. Says what was expected and what was
