@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "mk_simd.h"
 
@@ -143,3 +146,15 @@ __attribute__((constructor)) static void start(void) {
 static _Thread_local __attribute__((tls_model("initial-exec"))) mk_thread_state thread_state;
 
 mk_thread_state *mk_thread(void) { return &thread_state; }
+
+// MARK: profiling
+
+int mk_profiles;
+
+uint64_t mk_nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec + 1;
+}
+
+int32_t mk_thread_number(void) { return (int32_t)syscall(SYS_gettid); }

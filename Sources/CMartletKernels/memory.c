@@ -172,6 +172,7 @@ static void system_free(block *list) {
 
 void *mk_alloc(size_t bytes) {
     if (bytes > (size_t)PTRDIFF_MAX / 2) return NULL;
+    if (mk_is_profiling()) mk_thread()->allocated_bytes += (int64_t)bytes;
     size_t capacity;
     uint32_t class_index = class_of(bytes, &capacity);
     lock();

@@ -14,6 +14,7 @@ struct TrainCommand: ParsableCommand {
             Examples:
               martlet train recipe.yaml --set optimizer.learningRate=3e-3 --set steps=2000
               martlet train recipe.yaml --resume
+              martlet train recipe.yaml --profile
               martlet train --explain optimizer
             """)
 
@@ -34,6 +35,14 @@ struct TrainCommand: ParsableCommand {
     var explain = false
     @Option(parsing: .unconditional, help: "Threads to compute with.")
     var threads: Int?
+    @Flag(
+        help: """
+            Profile some steps, from the fifth of this start: profile.json in the run's folder is a trace for \
+            chrome://tracing and Perfetto, profile.txt has tables.
+            """)
+    var profile = false
+    @Option(help: "With --profile: how many steps (default: 3).")
+    var profileSteps: Int?
 
     func run() throws {
         if explain {
@@ -43,6 +52,10 @@ struct TrainCommand: ParsableCommand {
         guard let path = recipe else { throw ValidationError("a recipe is needed: martlet train RECIPE.yaml") }
         if resume && overwrite { throw ValidationError("--resume and --overwrite exclude each other") }
         if fallBack && !resume { throw ValidationError("--fall-back goes with --resume") }
+        if let profileSteps {
+            if !profile { throw ValidationError("--profile-steps goes with --profile") }
+            if profileSteps < 1 { throw ValidationError("--profile-steps must be at least 1") }
+        }
         let recipe = try Recipe.load(path, overrides: overrides)
         if printRecipe {
             Terminal.print(recipe.yaml(), terminator: "")
@@ -54,7 +67,7 @@ struct TrainCommand: ParsableCommand {
         }
         let trainer = try Trainer(
             recipe, start: overwrite ? .overwrite : resume ? (fallBack ? .resumeFallingBack : .resume) : .new)
-        let result = try trainer.run()
+        let result = try trainer.run(profiling: profile ? ProfiledSteps(count: profileSteps ?? 3) : nil)
         if let signal = result.signal {
             Terminal.error(
                 "\(signal): stopped at step \(result.step), saved \(result.checkpoint). Go on with: \(continuation(path))"

@@ -59,6 +59,33 @@ import Testing
         }
     }
 
+    @Test func profilingChangesNothing() throws {
+        try TinyRun.withFolder { folder in
+            try MartletProgram.succeed(TinyRun.train(), in: folder)
+            let outcome = try MartletProgram.succeed(
+                TinyRun.train("output=again", "name=again", flags: ["--profile", "--profile-steps", "2"]), in: folder)
+            #expect(try contents(folder + "/run/metrics.jsonl") == contents(folder + "/again/metrics.jsonl"))
+            let weights = "/checkpoints/step-00000030/model.safetensors"
+            #expect(try contents(folder + "/run" + weights) == contents(folder + "/again" + weights))
+            #expect(outcome.error.contains("profile of the steps 5 to 6"))
+            let table = String(decoding: try contents(folder + "/again/profile.txt"), as: UTF8.self)
+            for name in ["linear ", "linear backward ", "attention ", "linearCrossEntropy ", "Adafactor step "] {
+                #expect(table.contains("\n" + name), "\(name) in \(table)")
+            }
+            let trace = try JSONSerialization.jsonObject(with: Data(contents(folder + "/again/profile.json")))
+            let events = try #require((trace as? [String: Any])?["traceEvents"] as? [[String: Any]])
+            #expect(events.filter { $0["name"] as? String == "step" }.count == 2)
+            let modules = events.compactMap { ($0["args"] as? [String: Any])?["module"] as? String }
+            #expect(modules.contains("layers.1.attention"))
+            // A run with fewer steps left than the warm-up wants.
+            let short = try MartletProgram.succeed(
+                TinyRun.train("output=again", "steps=31", "name=again", flags: ["--resume", "--profile"]), in: folder)
+            #expect(short.error.contains("profile of step 31"))
+            let refused = try MartletProgram.run(TinyRun.train(flags: ["--profile-steps", "2"]), in: folder)
+            #expect(refused.status == 64 && refused.error.contains("--profile-steps goes with --profile"))
+        }
+    }
+
     @Test func minutesBecomeSteps() throws {
         try TinyRun.withFolder { folder in
             try store(

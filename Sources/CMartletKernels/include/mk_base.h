@@ -88,6 +88,9 @@ void mk_set_cache_limit(int64_t bytes);
 }
 #endif
 
+// Ends the process as an illegal instruction does, which debuggers stop at and Swift prints a backtrace for.
+_Noreturn static inline void mk_trap(void) { __builtin_trap(); }
+
 // MARK: thread-local state of the Swift layers
 // Kept in C because Swift has no cheap thread-local storage.
 typedef struct mk_thread_state {
@@ -96,7 +99,22 @@ typedef struct mk_thread_state {
     int32_t draining;           // autograd nodes are being released iteratively
     int32_t anomaly;            // anomaly mode depth
     void *_Nullable slots[8];   // owned by the Swift layers, see ThreadState.swift
+    // Kept up only while something is profiled.
+    int64_t allocated_bytes;    // requested by this thread so far
+    int64_t attributed_bytes;   // of those, what the profiler has given to an event
+    double counted_flops;       // done by this thread's kernels so far, where known
+    int32_t profile_depth;      // ranges that are open
 } mk_thread_state;
 mk_thread_state *_Nonnull mk_thread(void);
+
+// MARK: profiling
+// How many profiles are being recorded, on any thread: the one thing that ops look at where none is.
+extern int mk_profiles;
+static inline bool mk_is_profiling(void) { return __atomic_load_n(&mk_profiles, __ATOMIC_RELAXED) > 0; }
+static inline void mk_add_profiles(int change) { __atomic_fetch_add(&mk_profiles, change, __ATOMIC_SEQ_CST); }
+// Nanoseconds of the monotonic clock; never 0.
+uint64_t mk_nanoseconds(void);
+// The kernel's number of this thread.
+int32_t mk_thread_number(void);
 
 #endif

@@ -64,6 +64,9 @@ void mk_addcdiv(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull a, cons
                 const mk_tensor *_Nonnull c, double alpha);
 // out = a + alpha * b, the gradient-accumulation kernel: a and b may differ in floating dtype from out.
 void mk_axpy(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull a, const mk_tensor *_Nonnull b, double alpha);
+// The name of an operation as its constant has it, after MK_: "EXP".
+const char *_Nonnull mk_unary_name(mk_unary_op op);
+const char *_Nonnull mk_binary_name(mk_binary_op op);
 
 #if defined(__cplusplus)
 }

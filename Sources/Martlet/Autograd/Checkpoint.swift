@@ -82,6 +82,8 @@ final class Recomputation {
     }
 
     private func run() {
+        let scope = ProfilerScope()
+        defer { scope.end("recomputation", .range) }
         let now = draws.map(\.generator.state)
         for draw in draws { draw.generator.state = draw.state }
         defer { for (draw, state) in zip(draws, now) { draw.generator.state = state } }

@@ -72,6 +72,7 @@ final class Engine {
 
     /// Runs the pass from `roots` with their gradients.
     func backward(_ roots: [Tensor], _ gradients: [Tensor]) {
+        let scope = ProfilerScope()
         let depth = GradMode.swap(createGraph ? 0 : 1)
         let outer = mk_thread().pointee.slots.3
         mk_thread().pointee.slots.3 = Unmanaged.passUnretained(self).toOpaque()
@@ -79,6 +80,7 @@ final class Engine {
             _ = GradMode.swap(depth)
             mk_thread().pointee.slots.3 = outer
             restoreDisplaced()
+            scope.end("backward", .range, phase: .backward)
         }
         let edges = roots.map(\.edge)
         for edge in edges { if let node = edge.node { explore(node) } }
@@ -244,7 +246,9 @@ final class Engine {
         // An operation of several outputs may have got a gradient for a later output only.
         let first = node.gradient ?? Tensor.zeros(node.outputs[0].dims, node.outputs[0].dtype)
         if checksNumbers { check(first, node, "the gradient that reached") }
+        let scope = ProfilerScope()
         backward(context, first)
+        scope.end("\(node.name) backward", phase: .backward, path: node.origin, inputs: [first])
         if checksNumbers {
             for i in 0..<node.edges.count {
                 if let child = node.edges[i].node, child.run == run, let g = child.gradient {

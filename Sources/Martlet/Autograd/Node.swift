@@ -68,7 +68,7 @@ package final class Node: @unchecked Sendable {
     /// Input shapes, kept only when broadcasting means that gradients must be summed back.
     var inputDims: [Dims] = []
     var wasFreed = false
-    /// Module path and creation, recorded in anomaly mode.
+    /// The module path, kept in anomaly mode and while something is profiled.
     var origin: String?
     var hooks: [(index: Int32, id: Int, call: (Tensor) -> Tensor?)] = []
     /// Weakly held tensors that keep their gradient although they are no leaves.
@@ -84,7 +84,7 @@ package final class Node: @unchecked Sendable {
     init(_ name: StaticString) {
         self.name = name
         sequence = nodeCounter.wrappingAdd(1, ordering: .relaxed).newValue
-        if mk_thread().pointee.anomaly > 0 { origin = ModulePath.current }
+        if mk_thread().pointee.anomaly > 0 || mk_is_profiling() { origin = ModulePath.current }
     }
 
     /// Forgets what was saved: a second backward pass through this node is then refused.

@@ -9,7 +9,7 @@
 //         }
 //     }
 //
-// The closure runs only when gradients are recorded and an input wants them.
+// The closure runs only when gradients are recorded and an input wants them. The profiler has the op's name from here, too.
 internal import CMartletKernels
 
 extension Tensor {
@@ -85,8 +85,13 @@ extension Tensor {
 
     typealias MakeBackward = (Node) -> Node.Backward
 
+    /// Gives the profiler the name of the op that computed this tensor. A view computes nothing.
+    @inline(never)
+    func profile(_ name: StaticString, _ inputs: [Tensor]) { if viewBase == nil { Recorder.name(name, self, inputs) } }
+
     @inline(__always)
     func record(_ name: StaticString, _ a: Tensor, _ make: MakeBackward) {
+        if mk_is_profiling() { profile(name, [a]) }
         if isGradEnabled && a.requiresGrad {
             let node = Node(name)
             node.edges.append(a.edge)
@@ -97,6 +102,7 @@ extension Tensor {
 
     @inline(__always)
     func record(_ name: StaticString, _ a: Tensor, _ b: Tensor, broadcasts: Bool = false, _ make: MakeBackward) {
+        if mk_is_profiling() { profile(name, [a, b]) }
         if isGradEnabled && (a.requiresGrad || b.requiresGrad) {
             let node = Node(name)
             node.edges.append(a.edge)
@@ -108,6 +114,7 @@ extension Tensor {
     }
 
     func record(_ name: StaticString, _ inputs: [Tensor], broadcasts: Bool = false, _ make: MakeBackward) {
+        if mk_is_profiling() { profile(name, inputs) }
         if isGradEnabled && inputs.contains(where: \.requiresGrad) {
             let node = Node(name)
             for input in inputs { node.edges.append(input.edge) }
@@ -121,6 +128,7 @@ extension Tensor {
     static func record(
         _ name: StaticString, outputs: [Tensor], _ inputs: [Tensor], _ make: MakeBackward
     ) {
+        if mk_is_profiling() { for output in outputs { output.profile(name, inputs) } }
         if isGradEnabled && inputs.contains(where: \.requiresGrad) {
             let node = Node(name)
             for input in inputs { node.edges.append(input.edge) }

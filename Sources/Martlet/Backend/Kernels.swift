@@ -8,146 +8,186 @@ enum Kernels {
 
     @inline(__always)
     static func copy(_ out: Tensor, _ input: Tensor) {
+        let span = KernelSpan()
         var o = out.descriptor()
         var a = input.descriptor(broadcastTo: out.dims)
         mk_copy(&o, &a)
+        span.end("copy", out, input)
     }
 
     static func fill(_ out: Tensor, _ value: mk_scalar) {
+        let span = KernelSpan()
         var o = out.descriptor()
         mk_fill(&o, value)
+        span.end("fill", out)
     }
 
     static func arange(_ out: Tensor, _ start: mk_scalar, _ step: mk_scalar) {
+        let span = KernelSpan()
         var o = out.descriptor()
         mk_arange(&o, start, step)
+        span.end("arange", out)
     }
 
     @inline(__always)
     static func unary(_ op: mk_unary_op, _ out: Tensor, _ a: Tensor) {
+        let span = KernelSpan()
         var o = out.descriptor()
         var x = a.descriptor()
         mk_unary(op, &o, &x)
+        span.end(KernelSpan.name(mk_unary_name(op)), out, a)
     }
 
     @inline(__always)
     static func binary(_ op: mk_binary_op, _ out: Tensor, _ a: Tensor, _ b: Tensor) {
+        let span = KernelSpan()
         var o = out.descriptor()
         var x = a.descriptor(broadcastTo: out.dims)
         var y = b.descriptor(broadcastTo: out.dims)
         mk_binary(op, &o, &x, &y)
+        span.end(KernelSpan.name(mk_binary_name(op)), out, a, b)
     }
 
     @inline(__always)
     static func binary(_ op: mk_binary_op, _ out: Tensor, _ a: Tensor, _ scalar: mk_scalar, scalarOnLeft: Bool) {
+        let span = KernelSpan()
         var o = out.descriptor()
         var x = a.descriptor()
         mk_binary_scalar(op, &o, &x, scalar, scalarOnLeft)
+        span.end(KernelSpan.name(mk_binary_name(op)), out, a)
     }
 
     static func select(_ out: Tensor, _ condition: Tensor, _ a: Tensor, _ b: Tensor) {
+        let span = KernelSpan()
         var o = out.descriptor()
         var c = condition.descriptor(broadcastTo: out.dims)
         var x = a.descriptor(broadcastTo: out.dims)
         var y = b.descriptor(broadcastTo: out.dims)
         mk_where(&o, &c, &x, &y)
+        span.end("select", out, condition, a, b)
     }
 
     static func clamp(_ out: Tensor, _ a: Tensor, _ low: mk_scalar, _ high: mk_scalar) {
+        let span = KernelSpan()
         var o = out.descriptor()
         var x = a.descriptor()
         mk_clamp(&o, &x, low, high)
+        span.end("clamp", out, a)
     }
 
     static func addcmul(_ out: Tensor, _ a: Tensor, _ b: Tensor, _ c: Tensor, alpha: Double, divide: Bool) {
+        let span = KernelSpan()
         var o = out.descriptor()
         var x = a.descriptor(broadcastTo: out.dims)
         var y = b.descriptor(broadcastTo: out.dims)
         var z = c.descriptor(broadcastTo: out.dims)
         if divide { mk_addcdiv(&o, &x, &y, &z, alpha) } else { mk_addcmul(&o, &x, &y, &z, alpha) }
+        span.end(divide ? "addcdiv" : "addcmul", out, a, b, c)
     }
 
     /// out = a + alpha * b, floating types may differ.
     static func axpy(_ out: Tensor, _ a: Tensor, _ b: Tensor, _ alpha: Double) {
+        let span = KernelSpan()
         var o = out.descriptor()
         var x = a.descriptor(broadcastTo: out.dims)
         var y = b.descriptor(broadcastTo: out.dims)
         mk_axpy(&o, &x, &y, alpha)
+        span.end("axpy", out, a, b)
     }
 
     // MARK: reductions, scans, sorting
 
     static func reduce(_ op: mk_reduce_op, _ out: Tensor, _ input: Tensor, scale: Double = 1) {
+        let span = KernelSpan()
         var o = out.descriptor()
         var x = input.descriptor()
         mk_reduce(op, &o, &x, scale)
+        span.end("reduce", out, input)
     }
 
     static func argReduce(maximum: Bool, _ indices: Tensor, _ values: Tensor?, _ input: Tensor, _ dim: Int) {
+        let span = KernelSpan()
         var i = indices.descriptor()
         var x = input.descriptor()
         withOptional(values) { mk_arg_reduce(maximum, &i, $0, &x, Int32(dim)) }
+        span.end(maximum ? "argmax" : "argmin", indices, input)
     }
 
     static func scan(_ op: mk_scan_op, _ out: Tensor, _ input: Tensor, _ dim: Int, reverse: Bool) {
+        let span = KernelSpan()
         var o = out.descriptor()
         var x = input.descriptor()
         mk_scan(op, &o, &x, Int32(dim), reverse)
+        span.end("scan", out, input)
     }
 
     static func sort(_ values: Tensor, _ indices: Tensor, _ input: Tensor, _ dim: Int, descending: Bool) {
+        let span = KernelSpan()
         var v = values.descriptor()
         var i = indices.descriptor()
         var x = input.descriptor()
         mk_sort(&v, &i, &x, Int32(dim), descending)
+        span.end("sort", values, input)
     }
 
     static func topk(_ values: Tensor, _ indices: Tensor, _ input: Tensor, _ dim: Int, largest: Bool) {
+        let span = KernelSpan()
         var v = values.descriptor()
         var i = indices.descriptor()
         var x = input.descriptor()
         mk_topk(&v, &i, &x, Int32(dim), largest)
+        span.end("topk", values, input)
     }
 
     // MARK: indexing
 
     static func gather(_ op: StaticString, _ out: Tensor, _ input: Tensor, _ index: Tensor, _ dim: Int) {
+        let span = KernelSpan()
         var o = out.descriptor()
         var x = input.descriptor()
         var i = index.descriptor()
         check(op, mk_gather(&o, &x, &i, Int32(dim)), index, input, dim)
+        span.end("gather", out, input, index)
     }
 
     static func scatter(
         _ op: StaticString, _ mode: mk_scatter_mode, _ out: Tensor, _ index: Tensor, _ source: Tensor, _ dim: Int
     ) {
+        let span = KernelSpan()
         var o = out.descriptor()
         var i = index.descriptor()
         var s = source.descriptor(broadcastTo: index.dims)
         check(op, mk_scatter(mode, &o, &i, &s, Int32(dim)), index, out, dim)
+        span.end("scatter", out, index, source)
     }
 
     static func indexSelect(_ op: StaticString, _ out: Tensor, _ input: Tensor, _ index: Tensor, _ dim: Int) {
+        let span = KernelSpan()
         var o = out.descriptor()
         var x = input.descriptor()
         var i = index.descriptor()
         check(op, mk_index_select(&o, &x, &i, Int32(dim)), index, input, dim)
+        span.end("indexSelect", out, input, index)
     }
 
     static func indexAdd(
         _ op: StaticString, _ out: Tensor, _ index: Tensor, _ source: Tensor, _ dim: Int, alpha: Double = 1
     ) {
+        let span = KernelSpan()
         var o = out.descriptor()
         var i = index.descriptor()
         var s = source.descriptor()
         check(op, mk_index_add(&o, &i, &s, Int32(dim), alpha), index, out, dim)
+        span.end("indexAdd", out, index, source)
     }
 
     static func indexCopy(_ op: StaticString, _ out: Tensor, _ index: Tensor, _ source: Tensor, _ dim: Int) {
+        let span = KernelSpan()
         var o = out.descriptor()
         var i = index.descriptor()
         var s = source.descriptor()
         check(op, mk_index_copy(&o, &i, &s, Int32(dim)), index, out, dim)
+        span.end("indexCopy", out, index, source)
     }
 
     private static func check(_ op: StaticString, _ failure: Int64, _ index: Tensor, _ indexed: Tensor, _ dim: Int) {
@@ -160,20 +200,28 @@ enum Kernels {
     }
 
     static func countNonzero(_ input: Tensor) -> Int {
+        let span = KernelSpan()
         var x = input.descriptor()
-        return Int(mk_count_nonzero(&x))
+        let count = Int(mk_count_nonzero(&x))
+        span.end("countNonzero", nil, input)
+        return count
     }
 
     static func nonzero(_ out: Tensor, _ input: Tensor) {
+        let span = KernelSpan()
         var o = out.descriptor()
         var x = input.descriptor()
         mk_nonzero(&o, &x)
+        span.end("nonzero", out, input)
     }
 
     static func allClose(_ a: Tensor, _ b: Tensor, rtol: Double, atol: Double, equalNaN: Bool) -> Bool {
+        let span = KernelSpan()
         var x = a.descriptor()
         var y = b.descriptor()
-        return mk_all_close(&x, &y, rtol, atol, equalNaN)
+        let result = mk_all_close(&x, &y, rtol, atol, equalNaN)
+        span.end("allClose", nil, a, b)
+        return result
     }
 
     // MARK: products
@@ -184,6 +232,7 @@ enum Kernels {
         _ out: Tensor, _ a: Tensor, _ b: Tensor, transposeA: Bool = false, transposeB: Bool = false,
         accumulate: Bool = false
     ) {
+        let span = KernelSpan()
         var o = out.matrixDescriptor()
         var x = a.matrixDescriptor(transposed: transposeA)
         var y = b.matrixDescriptor(transposed: transposeB)
@@ -191,10 +240,10 @@ enum Kernels {
         // product.
         let inner = Int(x.shape.2)
         let work = out.count &* inner
-        if a.dtype.isFloatingPoint && a.dtype != .float64 && work > 32 * 32 * 32 && out.count > 0 && inner > 0 {
-            if mdnn_matmul(&o, &x, &y, accumulate) == 0 { return }
-        }
-        mk_matmul(&o, &x, &y, 1, accumulate ? 1 : 0)
+        let isLarge =
+            a.dtype.isFloatingPoint && a.dtype != .float64 && work > 32 * 32 * 32 && out.count > 0 && inner > 0
+        if !isLarge || mdnn_matmul(&o, &x, &y, accumulate) != 0 { mk_matmul(&o, &x, &y, 1, accumulate ? 1 : 0) }
+        span.end("matmul", out, a, b, flops: 2 * Double(work))
     }
 
     /// out [M, N] = a [M, K] @ (w [N, K] * scale [N])ᵀ for an int8 w.
@@ -203,7 +252,9 @@ enum Kernels {
         var x = a.descriptor()
         var y = w.descriptor()
         var s = scale.descriptor()
+        let span = KernelSpan()
         mk_matmul_int8(&o, &x, &y, &s)
+        span.end("matmul", out, a, w, flops: 2 * Double(out.count) * Double(w.dims[1]))
     }
 
     // MARK: helpers

@@ -19,6 +19,7 @@ extension Tensor {
         guard recording else {
             storage.wrote(name)
             write()
+            if mk_is_profiling() { Recorder.name(name, self, [self] + inputs) }
             return
         }
         if leafRequiresGrad || (viewBase?.leafRequiresGrad ?? false) {
@@ -42,6 +43,7 @@ extension Tensor {
         }
         storage.wrote(name)
         write()
+        if mk_is_profiling() { Recorder.name(name, self, [self] + inputs) }
         // Built after the write, so that what is saved of the result has the version it will be read at.
         node.backward = make(node)
         if let base = viewBase {

@@ -24,6 +24,8 @@ extension Tensor {
         logitScale: Double = 1, divisor: Double? = nil
     ) -> (loss: Tensor, crossEntropy: Tensor) {
         let op: StaticString = "linearCrossEntropy"
+        let scope = ProfilerScope()
+        defer { scope.end("\(op)", inputs: [self, weight, targets]) }
         if rank == 0 || weight.rank != 2 || dims[rank - 1] != weight.dims[1] || dtype != weight.dtype {
             trap(
                 "\(op)",
@@ -73,10 +75,12 @@ extension Tensor {
                 var z = lse.narrow(0, start: start, length: count).descriptor()
                 var xd = logits.descriptor()
                 var t = index.narrow(0, start: start, length: count).descriptor()
+                let span = KernelSpan()
                 Kernels.withOptional(gradient) {
                     mk_cross_entropy(
                         &l, &z, $0, &xd, &t, Int64(ignoreIndex), smoothing, zLoss, logitScale, 1 / divisor)
                 }
+                span.end("crossEntropy", gradient, logits)
                 if let dx, let gradient {
                     Kernels.copy(dx.narrow(0, start: start, length: count), Tensor.product(gradient, w))
                 }

@@ -85,6 +85,7 @@ extension Tensor {
         let losses = Tensor(uninitialized: Dims([n]), type)
         let lse = Tensor(uninitialized: Dims([n]), type)
         func run(_ gradient: Tensor?) {
+            let span = KernelSpan()
             var l = losses.descriptor()
             var z = lse.descriptor()
             var x = descriptor()
@@ -92,6 +93,7 @@ extension Tensor {
             Kernels.withOptional(gradient) {
                 mk_cross_entropy(&l, &z, $0, &x, &t, Int64(ignoreIndex), smoothing, zLoss, logitScale, 1)
             }
+            span.end("crossEntropy", losses, self, index)
         }
         if n > 0 { run(nil) }
         losses.record("crossEntropy", self) { node in

@@ -53,7 +53,9 @@ extension Tensor {
         if out.count > 0 {
             var o = out.descriptor()
             var i = rows.descriptor()
+            let span = KernelSpan()
             mk_softmax(&o, &i, log)
+            span.end("\(name)", out, rows)
         }
         out.record(name, x) { node in
             node.saveOutput(out)
@@ -107,6 +109,7 @@ extension Tensor {
         if out.count > 0 {
             var o = out.descriptor()
             var i = x.descriptor()
+            let span = KernelSpan()
             Kernels.withOptional(mean) { m in
                 Kernels.withOptional(rstd) { r in
                     Kernels.withOptional(w) { wd in
@@ -114,6 +117,7 @@ extension Tensor {
                     }
                 }
             }
+            span.end("\(name)", out, x, w, b)
         }
         guard recording, let rstd else { return out }
         let inputs = [x] + [w, b].compactMap { $0 }

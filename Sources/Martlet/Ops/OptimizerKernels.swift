@@ -128,7 +128,7 @@ package enum OptimizerKernels {
             weight_decay: options.weightDecay, grad_scale: options.gradientScale,
             bias_correction1: 1 - power(options.beta1, options.step),
             bias_correction2: 1 - power(options.beta2, options.step), decoupled: options.decoupled)
-        update(parameter, master, gradient, [m, v]) { p, master, g in
+        update("adam", parameter, master, gradient, [m, v]) { p, master, g in
             var first = m.descriptor()
             var second = v.descriptor()
             mk_adam(p, master, g, &first, &second, native)
@@ -142,7 +142,7 @@ package enum OptimizerKernels {
             lr: options.learningRate, momentum: options.momentum, dampening: options.dampening,
             weight_decay: options.weightDecay, grad_scale: options.gradientScale, nesterov: options.nesterov,
             first_step: options.isFirstStep)
-        update(parameter, master, gradient, momentum.map { [$0] } ?? []) { p, master, g in
+        update("sgd", parameter, master, gradient, momentum.map { [$0] } ?? []) { p, master, g in
             Kernels.withOptional(momentum) { mk_sgd(p, master, g, $0, native) }
         }
     }
@@ -155,7 +155,7 @@ package enum OptimizerKernels {
         let native = mk_rmsprop_options(
             lr: options.learningRate, alpha: options.alpha, eps: options.eps, momentum: options.momentum,
             weight_decay: options.weightDecay, grad_scale: options.gradientScale)
-        update(parameter, master, gradient, [v, momentum, mean].compactMap { $0 }) { p, master, g in
+        update("rmsprop", parameter, master, gradient, [v, momentum, mean].compactMap { $0 }) { p, master, g in
             var second = v.descriptor()
             Kernels.withOptional(momentum) { buffer in
                 Kernels.withOptional(mean) { mk_rmsprop(p, master, g, &second, buffer, $0, native) }
@@ -169,7 +169,7 @@ package enum OptimizerKernels {
         let native = mk_adagrad_options(
             lr: options.learningRate, eps: options.eps, weight_decay: options.weightDecay,
             grad_scale: options.gradientScale)
-        update(parameter, master, gradient, [sum]) { p, master, g in
+        update("adagrad", parameter, master, gradient, [sum]) { p, master, g in
             var s = sum.descriptor()
             mk_adagrad(p, master, g, &s, native)
         }
@@ -179,7 +179,7 @@ package enum OptimizerKernels {
     package static func adafactor(
         parameter: Tensor, master: Tensor?, gradient: Tensor, m: Tensor?, v: Tensor, _ options: AdafactorOptions
     ) {
-        update(parameter, master, gradient, m.map { [$0, v] } ?? [v]) { p, master, g in
+        update("adafactor", parameter, master, gradient, m.map { [$0, v] } ?? [v]) { p, master, g in
             var second = v.descriptor()
             Kernels.withOptional(m) { mk_adafactor(p, master, g, $0, &second, mk_adafactor_options(options)) }
         }
@@ -192,8 +192,8 @@ package enum OptimizerKernels {
         _ options: AdafactorOptions
     ) {
         let matrix = Dims([vRow.count, vColumn.count])
-        update(parameter, master, gradient, m.map { [$0, vRow, vColumn] } ?? [vRow, vColumn], as: matrix) {
-            p, master, g in
+        let state = m.map { [$0, vRow, vColumn] } ?? [vRow, vColumn]
+        update("adafactor", parameter, master, gradient, state, as: matrix) { p, master, g in
             var row = vRow.descriptor()
             var column = vColumn.descriptor()
             let native = mk_adafactor_options(options)
@@ -210,9 +210,11 @@ package enum OptimizerKernels {
     package static func exponentialMovingAverage(_ average: Tensor, _ value: Tensor, decay: Double) {
         let value = noGrad { value.detach().contiguous() }
         average.storage.wrote("exponentialMovingAverage")
+        let span = KernelSpan()
         var a = average.descriptor()
         var v = value.descriptor()
         mk_ema(&a, &v, decay)
+        span.end("exponentialMovingAverage", average, value)
     }
 
     /// The sum of the squares of all elements, added in an order that the shape alone decides.
@@ -225,7 +227,8 @@ package enum OptimizerKernels {
     /// Hands the kernels contiguous operands and counts the write to the parameter, which graphs recorded before may
     /// have saved.
     private static func update(
-        _ parameter: Tensor, _ master: Tensor?, _ gradient: Tensor, _ state: [Tensor], as shape: Dims? = nil,
+        _ name: StaticString, _ parameter: Tensor, _ master: Tensor?, _ gradient: Tensor, _ state: [Tensor],
+        as shape: Dims? = nil,
         _ kernel: (UnsafePointer<mk_tensor>, UnsafePointer<mk_tensor>?, UnsafePointer<mk_tensor>) -> Void
     ) {
         let shape = shape ?? parameter.dims
@@ -234,6 +237,7 @@ package enum OptimizerKernels {
         let gradient = noGrad { gradient.detach().contiguous() }
         parameter.storage.wrote("optimizer step")
         for tensor in state { tensor.storage.wrote("optimizer step") }
+        let span = KernelSpan()
         var p = target.descriptor(shape, strides)
         var g = gradient.descriptor(shape, strides)
         if let master {
@@ -243,6 +247,7 @@ package enum OptimizerKernels {
         } else {
             kernel(&p, nil, &g)
         }
+        span.end("\(name)", target, parameter, gradient)
         if target !== parameter { Kernels.copy(parameter, target) }
     }
 

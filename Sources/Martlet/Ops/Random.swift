@@ -72,8 +72,10 @@ extension Tensor {
         checkFloat(dtype, "rand")
         let out = Tensor(uninitialized: checked(shape, "rand"), dtype)
         let start = generator.take(blocks(out.count, dtype))
+        let span = KernelSpan()
         var o = out.descriptor()
         mk_random_uniform(&o, start.seed, start.offset, low, high)
+        span.end("rand", out)
         return out
     }
 
@@ -84,8 +86,10 @@ extension Tensor {
         checkFloat(dtype, "randn")
         let out = Tensor(uninitialized: checked(shape, "randn"), dtype)
         let start = generator.take(blocks(out.count, dtype))
+        let span = KernelSpan()
         var o = out.descriptor()
         mk_random_normal(&o, start.seed, start.offset, mean, std)
+        span.end("randn", out)
         return out
     }
 
@@ -97,8 +101,10 @@ extension Tensor {
         if !dtype.isInteger { trap("randint", "an integer dtype is needed, not \(dtype)") }
         let out = Tensor(uninitialized: checked(shape, "randint"), dtype)
         let start = generator.take((out.count + 1) / 2)
+        let span = KernelSpan()
         var o = out.descriptor()
         mk_random_integers(&o, start.seed, start.offset, Int64(low), Int64(high))
+        span.end("randint", out)
         return out
     }
 
@@ -109,8 +115,10 @@ extension Tensor {
         if !(p >= 0 && p <= 1) { trap("bernoulli", "a probability is in 0...1, \(p) is not") }
         let out = Tensor(uninitialized: checked(shape, "bernoulli"), dtype)
         let start = generator.take((out.count + 3) / 4)
+        let span = KernelSpan()
         var o = out.descriptor()
         mk_random_bernoulli(&o, start.seed, start.offset, p)
+        span.end("bernoulli", out)
         return out
     }
 
@@ -191,9 +199,11 @@ extension Tensor {
     private func dropped(_ p: Double, _ start: Generator.State) -> Tensor {
         let x = contiguous()
         let out = Tensor(uninitialized: dims, dtype)
+        let span = KernelSpan()
         var o = out.descriptor()
         var i = x.descriptor()
         mk_dropout(&o, &i, start.seed, start.offset, p)
+        span.end("dropout", out, x)
         out.record("dropout", x) { _ in { ctx, g in ctx.give(0, g.dropped(p, start)) } }
         return out
     }

@@ -111,7 +111,9 @@ extension Tensor {
             var i = x.descriptor()
             var c = cos.descriptor()
             var s = sin.descriptor()
+            let span = KernelSpan()
             Kernels.withOptional(positions) { mk_rope(&o, &i, &c, &s, $0, Int64(start), interleaved, inverse) }
+            span.end("rope", out, x)
         }
         // A rotation's derivative is the rotation back, which is of the same kind: any order of derivative works.
         out.record("rope", x) { _ in
@@ -171,7 +173,9 @@ extension Tensor {
             var o = out.descriptor()
             var a = gate.descriptor()
             var b = up.descriptor()
+            let span = KernelSpan()
             mk_glu(activation.op, &o, &a, &b)
+            span.end("gated", out, gate, up)
         }
         out.record("gated", gate, up) { node in
             node.save(gate)
@@ -277,11 +281,13 @@ extension Tensor {
             var qd = q.descriptor()
             var kd = k.descriptor()
             var vd = v.descriptor()
+            let span = KernelSpan()
             Kernels.withOptional(lse) { l in
                 Kernels.withOptional(broadcast(bias)) { b in
                     Kernels.withOptional(keyStart) { s in mk_attention(&o, l, &qd, &kd, &vd, b, s, options) }
                 }
             }
+            span.end("attention", out, q, k, v, flops: 4 * attentionProducts(q, k, options))
         }
         guard recording, let lse else { return out }
         out.record("attention", inputs) { node in
@@ -316,6 +322,7 @@ extension Tensor {
                     var qd = q.descriptor()
                     var kd = k.descriptor()
                     var vd = v.descriptor()
+                    let span = KernelSpan()
                     Kernels.withOptional(dbias) { db in
                         Kernels.withOptional(broadcast(bias)) { bd in
                             Kernels.withOptional(keyStart == nil ? nil : ctx[n + 2]) { sd in
@@ -323,6 +330,7 @@ extension Tensor {
                             }
                         }
                     }
+                    span.end("attentionGradient", dq, q, k, v, flops: 10 * attentionProducts(q, k, options))
                 }
                 ctx.give(0, dq)
                 ctx.give(1, dk)
@@ -331,6 +339,18 @@ extension Tensor {
             }
         }
         return out
+    }
+
+    /// Multiplications of queries with the keys that they see.
+    private static func attentionProducts(_ q: Tensor, _ k: Tensor, _ options: mk_attention_options) -> Double {
+        let (queries, keys) = (q.dims[1], k.dims[1])
+        var seen = 0
+        for t in 0..<queries {
+            let last = options.causal ? t + keys - queries : keys - 1
+            let first = options.window > 0 ? t + keys - queries - Int(options.window) + 1 : 0
+            seen += Swift.max(0, last - Swift.max(0, first) + 1)
+        }
+        return Double(q.dims[0] * q.dims[2] * q.dims[3]) * Double(seen)
     }
 
     /// Attention by elementary ops, with the T x S matrix.

@@ -4,14 +4,30 @@ internal import CMartletKernels
 internal import Glibc
 #endif
 
-/// Stops the program on a programmer's mistake (shapes, dtypes, indices) with `[op] what happened (module path)`.
+/// Stops the program on a programmer's mistake (shapes, dtypes, indices) with `[op] what happened (in module path) at
+/// file:line`, the place in the program that called Martlet.
 ///
 /// What the world can get wrong (files, configurations, memory) is thrown as ``MartletError`` instead.
 package func trap(_ op: String, _ message: String) -> Never {
     var text = "[\(op)] \(message)"
     let path = ModulePath.current
     if !path.isEmpty { text += " (in \(path))" }
-    fatalError(text)
+    // What is known comes first: looking for the place needs memory and reads the program's debugging information.
+    writeError(text)
+    writeError((CallerPlace.find().map { " at \($0)" } ?? "") + "\n")
+    mk_trap()
+}
+
+private func writeError(_ text: String) {
+    var text = text
+    text.withUTF8 { bytes in
+        var done = 0
+        while done < bytes.count {
+            let n = write(2, bytes.baseAddress! + done, bytes.count - done)
+            if n < 0 && errno != EINTR { return }
+            done += max(0, n)
+        }
+    }
 }
 
 /// A mistake outside the program: a file, a configuration, a value a user typed. Says what was expected and what was
@@ -44,7 +60,11 @@ public struct MartletError: Error, CustomStringConvertible, Sendable {
 /// The path of the module whose `forward` is running on this thread ("layers.3.feedForward"), for error messages and
 /// profiles.
 public enum ModulePath {
-    final class Stack { var names: [String] = [] }
+    final class Stack {
+        var names: [String] = []
+        /// What the profiler times: the levels that were entered while it recorded.
+        var scopes: [(level: Int, scope: ProfilerScope)] = []
+    }
 
     static var stack: Stack? {
         guard let slot = mk_thread().pointee.slots.0 else { return nil }
@@ -73,11 +93,16 @@ public enum ModulePath {
             new.names.append(name)
             mk_thread().pointee.slots.0 = Unmanaged.passRetained(new).toOpaque()
         }
+        if mk_is_profiling(), !name.isEmpty, let stack { stack.scopes.append((stack.names.count, ProfilerScope())) }
     }
 
     public static func pop() {
         // The stack object goes with its last name, so that a finished thread leaves nothing behind.
         guard let stack else { return }
+        if let last = stack.scopes.last, last.level == stack.names.count {
+            last.scope.end(current, .module)
+            stack.scopes.removeLast()
+        }
         stack.names.removeLast()
         if stack.names.isEmpty {
             Unmanaged.passUnretained(stack).release()

@@ -4,6 +4,8 @@ public import Martlet
 /// The norm of all gradients together, as one vector; computed in float64 in a fixed order. Parameters without a
 /// gradient count as zero.
 public func gradientNorm(_ parameters: [Parameter]) -> Double {
+    let scope = ProfilerScope()
+    defer { scope.end("gradientNorm", phase: .optimizer) }
     var sum = 0.0
     for p in parameters { if let g = p.grad { sum += OptimizerKernels.sumOfSquares(g) } }
     return sum.squareRoot()

@@ -94,6 +94,8 @@ open class Optimizer: CustomStringConvertible {
     /// - Parameter gradientScale: what gradients are multiplied with first, in the same pass over memory: for clipping,
     ///   for means over micro-batches, and for taking back a scaled loss.
     public final func step(gradientScale: Double = 1) {
+        let scope = ProfilerScope()
+        defer { scope.end("\(type(of: self)) step", phase: .optimizer) }
         stepCount += 1
         if let schedule { learningRate = schedule.value(at: stepCount) }
         noGrad {

@@ -172,7 +172,7 @@ public final class Trainer {
 
     private static func removeRun(_ folder: String, _ store: CheckpointStore) throws {
         try store.removeAll(after: -1)
-        for name in ["metrics.jsonl", "timings.jsonl", "loss.svg", "recipe.yaml"] {
+        for name in ["metrics.jsonl", "timings.jsonl", "loss.svg", "recipe.yaml"] + TrainingProfile.files {
             let path = folder + "/" + name
             if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
         }
@@ -293,7 +293,10 @@ public final class Trainer {
     // MARK: - Running
 
     /// Trains until all steps are done, the time is up, or a signal asks to stop; saves a checkpoint before it returns.
-    public func run() throws -> Result {
+    ///
+    /// - Parameter profiled: steps to profile; `profile.json` (Chrome's trace format) and `profile.txt` (tables) are
+    ///   written to the recipe's output folder when they are done. Losses and weights are the same with it or without.
+    public func run(profiling profiled: ProfiledSteps? = nil) throws -> Result {
         let folder = recipe.output
         try AtomicFile.write(recipe.yaml(), to: folder + "/recipe.yaml")
         let first = state.step
@@ -322,12 +325,17 @@ public final class Trainer {
         var lastLoss: Double?
         var recent: [(seconds: Double, tokens: Int)] = []
         model.train()
+        var profile = profiled.map { TrainingProfile($0, stepsLeft: steps - first, folder: folder) }
+        defer { profile?.abandon() }
         while state.step < steps {
             if signals.shouldStop { break }
             if let limit = recipe.maxMinutes, started.duration(to: .now).inSeconds > limit * 60 { break }
+            if let text = try profile?.beforeStep(state.step + 1) { say(text) }
+            let scope = ProfilerScope()
+            defer { scope.end("step", .range) }
             let clock = ContinuousClock.now
             let step = state.step + 1
-            let batch = try nextBatch(step)
+            let batch = try Profiler.range("data") { try nextBatch(step) }
             let outcome = try computeGradients(batch)
             let isSpike = recipe.spikes.automatic && state.spikes.isSpike(outcome.entropy)
             if !outcome.loss.isFinite || !outcome.norm.isFinite || isSpike {
@@ -360,8 +368,8 @@ public final class Trainer {
 
             var evaluated: HeldOutLoss?
             if !validationFiles.isEmpty, step % recipe.evaluation.everySteps == 0 || step == steps {
-                evaluated = try evaluate()
-                try writeSamples(step, board)
+                evaluated = try Profiler.range("evaluation") { try evaluate() }
+                try Profiler.range("samples") { try writeSamples(step, board) }
             }
             try timings?.write(
                 MetricsRecord(
@@ -386,9 +394,10 @@ public final class Trainer {
             }
             if step % recipe.checkpoint.everySteps == 0 && step < steps {
                 try metrics?.synchronize()
-                _ = try save()
+                _ = try Profiler.range("checkpoint") { try save() }
             }
         }
+        if let text = try profile?.finish() { say(text) }
         progress.finish()
         try metrics?.synchronize()
         try board?.synchronize()
@@ -432,8 +441,11 @@ public final class Trainer {
         let divisor = Double(batch.inputs.count)
         func pass(_ part: TokenBatch) -> (Double, Double) {
             let (inputs, targets) = part.tensors
-            let (loss, entropy) = model.loss(
-                inputs, targets: targets, zLoss: recipe.zLoss, labelSmoothing: recipe.labelSmoothing, divisor: divisor)
+            let (loss, entropy) = Profiler.range("forward") {
+                model.loss(
+                    inputs, targets: targets, zLoss: recipe.zLoss, labelSmoothing: recipe.labelSmoothing,
+                    divisor: divisor)
+            }
             loss.backward()
             return (loss.item(), entropy.item())
         }

@@ -275,4 +275,33 @@ import Testing
         }
         expectMessage(result, "read-only", "clone()")
     }
+
+    /// The line is that of the program, whatever of Martlet and of the standard library is in between.
+    @Test func theCallersLine() async {
+        let op = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) { mistakenProduct() }
+        expectMessage(op, "[matmul] inner dimensions differ", " at TrapTests.swift:\(firstMistake + 2)\n")
+        let closure = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) { mistakenSums() }
+        expectMessage(closure, "[add]", " at TrapTests.swift:\(firstMistake + 7)\n")
+        let pass = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) { mistakenPass() }
+        expectMessage(pass, "[backward]", "overwritten", " at TrapTests.swift:\(firstMistake + 15)\n")
+    }
+}
+
+// Outside of the exit tests' bodies, which a macro moves to a file of its own.
+private let firstMistake = #line
+private func mistakenProduct() {
+    _ = Tensor.zeros([2, 3]).matmul(Tensor.zeros([4, 5]))
+}
+private func mistakenSums() {
+    noGrad {
+        for size in [4, 5] {
+            _ = Tensor.zeros([2, 3]) + Tensor.zeros([size])
+        }
+    }
+}
+private func mistakenPass() {
+    let x = Tensor.zeros([3]).requiringGrad()
+    let y = x.exp()
+    noGrad { y.mulInPlace(2) }
+    y.sum().backward()
 }
