@@ -13,6 +13,8 @@ struct GenerateBench: ParsableCommand {
             all weights from memory, so tokens a second times the bytes of the weights shows how near to the memory's \
             bandwidth it is.
 
+            --quantize int8 stores the weights as int8; activations stay of --dtype.
+
             Example: martlet bench generate --dtype bf16 --batch 1 --prompt 128 --tokens 128
             """)
 
@@ -23,6 +25,8 @@ struct GenerateBench: ParsableCommand {
     var prompt = 128
     @Option(help: "Tokens to generate for each row.")
     var tokens = 128
+    @Option(help: "Store weights as int8 with a factor for each row: int8.")
+    var quantize: String?
     @Option(help: "Times to repeat; the median counts. One more runs first.")
     var repeats = 3
     @OptionGroup var threads: BenchThreads
@@ -32,6 +36,7 @@ struct GenerateBench: ParsableCommand {
         let framework = "martlet"
         let mode = "eager"
         let dtype: String
+        let weights: String
         let width, layers, heads, headDim, vocab, batch, prompt, tokens, threads: Int
         let isa: String
         let parameters: Int
@@ -46,9 +51,11 @@ struct GenerateBench: ParsableCommand {
         try Bench.require(
             batch >= 1 && prompt >= 1 && tokens >= 1 && repeats >= 1,
             "--batch, --prompt, --tokens and --repeats must be at least 1")
+        try Bench.require(quantize == nil || quantize == "int8", "--quantize \(quantize ?? ""): expected int8")
         try threads.apply()
         let palm = try model.make()
         palm.eval()
+        if quantize != nil { palm.quantizeWeights() }
         let ids = Tensor.randint(0, model.vocab, [batch, prompt], generator: Generator(seed: 1))
         var promptTimes: [Double] = []
         var decodeTimes: [Double] = []
@@ -78,7 +85,7 @@ struct GenerateBench: ParsableCommand {
         }
         try Bench.emit(
             Record(
-                dtype: "\(try model.type())", width: model.width, layers: model.layers, heads: model.heads,
+                dtype: "\(try model.type())", weights: quantize ?? "\(try model.type())", width: model.width, layers: model.layers, heads: model.heads,
                 headDim: model.headDim, vocab: model.vocab, batch: batch, prompt: prompt, tokens: tokens,
                 threads: CPU.threadCount, isa: CPU.instructionSet, parameters: palm.parameterCount,
                 promptSeconds: promptTimes, decodeSeconds: decodeTimes,
