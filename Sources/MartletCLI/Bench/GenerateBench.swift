@@ -85,7 +85,8 @@ struct GenerateBench: ParsableCommand {
         }
         try Bench.emit(
             Record(
-                dtype: "\(try model.type())", weights: quantize ?? "\(try model.type())", width: model.width, layers: model.layers, heads: model.heads,
+                dtype: "\(try model.type())", weights: quantize ?? "\(try model.type())", width: model.width,
+                layers: model.layers, heads: model.heads,
                 headDim: model.headDim, vocab: model.vocab, batch: batch, prompt: prompt, tokens: tokens,
                 threads: CPU.threadCount, isa: CPU.instructionSet, parameters: palm.parameterCount,
                 promptSeconds: promptTimes, decodeSeconds: decodeTimes,
