@@ -20,10 +20,9 @@ build: setup
 demo: build
 	@scripts/demo.sh
 
-# Threads that wait must not keep the processors from other tests.
 test: setup
 	$(SWIFT) build -c release --build-tests
-	OMP_WAIT_POLICY=passive $(SWIFT) test -c release --skip-build
+	@SWIFT=$(SWIFT) scripts/test.sh
 
 bench: setup
 	python3 Benchmarks/run.py $(or $(ARGS),all)
