@@ -24,6 +24,9 @@ typedef void (*product_fn)(const product *g, const char *a, const char *b, char 
                            void *scratch);
 typedef struct {
     product_fn tile, thin;
+    void (*pack_panel)(const product *g, const char *b, int64_t first, int64_t last, void *panel, void *temporary);
+    void (*rows_of_panel)(const product *g, const char *a, const void *panel, char *out, int64_t m, int64_t n,
+                          void *scratch);
     int32_t rows, columns; // the register tile
     int32_t bytes;         // of one element of the accumulation type
 } product_kernels;
@@ -63,6 +66,83 @@ static void run_tiles(void *context, int64_t chunk) {
                 mk_min64(g->tile_m, g->m - i), mk_min64(g->tile_n, g->n - j), scratch);
     }
     mk_scratch_free(scratch, job->scratch_bytes);
+}
+
+// MARK: large products
+
+// Columns of b are packed once for all threads, as many as fit PANEL_BYTES; then each thread takes blocks of rows.
+enum { PANEL_BYTES = 16 << 20, ROWS_OF_BLOCK = 224, STRIPS_OF_CHUNK = 8 };
+
+typedef struct {
+    product g;
+    const product_kernels *kernels;
+    const char *a, *b;
+    char *out;
+    void *panel;
+    int64_t strips;                 // of b in the panel
+    int64_t row_blocks, row_strips; // blocks of rows, strips of `rows` rows in all
+    int64_t column_blocks;
+    int64_t scratch_bytes, temporary_bytes;
+} panel_job;
+
+static void pack_strips(void *context, int64_t chunk) {
+    const panel_job *job = context;
+    void *temporary = job->temporary_bytes ? mk_scratch(job->temporary_bytes) : NULL;
+    const int64_t first = chunk * STRIPS_OF_CHUNK;
+    job->kernels->pack_panel(&job->g, job->b, first, mk_min64(job->strips, first + STRIPS_OF_CHUNK), job->panel,
+                             temporary);
+    if (temporary) mk_scratch_free(temporary, job->temporary_bytes);
+}
+
+static void run_rows(void *context, int64_t chunk) {
+    const panel_job *job = context;
+    const product_kernels *kernels = job->kernels;
+    product g = job->g;
+    const int64_t block = chunk / job->column_blocks, part = chunk % job->column_blocks;
+    const int64_t i = job->row_strips * block / job->row_blocks * kernels->rows;
+    const int64_t i_end = mk_min64(g.m, job->row_strips * (block + 1) / job->row_blocks * kernels->rows);
+    const int64_t j = job->strips * part / job->column_blocks * kernels->columns;
+    const int64_t j_end = mk_min64(g.n, job->strips * (part + 1) / job->column_blocks * kernels->columns);
+    if (g.scale) g.scale = (const float *)g.scale + j;
+    void *scratch = mk_scratch(job->scratch_bytes);
+    kernels->rows_of_panel(&g, job->a + i * g.a_row * mk_size_of(g.a_dtype),
+                           (const char *)job->panel + j * g.k * kernels->bytes,
+                           job->out + (i * g.out_row + j * g.out_column) * mk_size_of(g.out_dtype), i_end - i,
+                           j_end - j, scratch);
+    mk_scratch_free(scratch, job->scratch_bytes);
+}
+
+static void panel_product(const product *g, const product_kernels *kernels, const char *a, const char *b, char *out) {
+    const int64_t rows = kernels->rows, columns = kernels->columns, bytes = kernels->bytes;
+    const int64_t threads = mk_thread_count();
+    panel_job job = {.g = *g, .kernels = kernels, .a = a};
+    job.g.tile_k = mk_div_up(g->k, mk_div_up(g->k, 512));
+    const bool keeps = !g->direct && g->k > job.g.tile_k;
+    int64_t width = PANEL_BYTES / (g->k * bytes) / columns * columns;
+    width = mk_min64(mk_max64(width, 4 * columns), keeps ? 2048 : INT64_MAX / 2);
+    width = mk_min64(mk_div_up(mk_div_up(g->n, mk_div_up(g->n, width)), columns) * columns, width);
+    job.row_strips = mk_div_up(g->m, rows);
+    // Blocks of nearly equal height, two or more for each thread where that leaves a block enough rows.
+    const int64_t least = mk_div_up(job.row_strips * rows, ROWS_OF_BLOCK);
+    const int64_t rounds = mk_max64(mk_div_up(least, threads), job.row_strips >= 10 * threads ? 2 : 1);
+    job.row_blocks = mk_min64(job.row_strips, rounds * threads);
+    job.column_blocks = mk_div_up(threads, job.row_blocks);
+    job.temporary_bytes = g->b_row == 1 && g->b_dtype != (bytes == 8 ? MK_F64 : MK_F32) ? columns * g->k * bytes : 0;
+    const int64_t panel_bytes = (mk_min64(mk_div_up(g->n, columns) * columns, width) * g->k + 16) * bytes;
+    job.panel = mk_scratch(panel_bytes);
+    for (int64_t j = 0; j < g->n; j += width) {
+        job.g.n = mk_min64(width, g->n - j);
+        job.strips = mk_div_up(job.g.n, columns);
+        job.b = b + j * g->b_column * mk_size_of(g->b_dtype);
+        job.out = out + j * g->out_column * mk_size_of(g->out_dtype);
+        if (g->scale) job.g.scale = (const float *)g->scale + j;
+        const int64_t m = (mk_div_up(job.row_strips, job.row_blocks)) * rows, n = job.strips * columns;
+        job.scratch_bytes =
+            (m * job.g.tile_k + 16 + (keeps ? m * n : rows * columns) + columns + rows * job.g.tile_k) * bytes;
+        mk_parallel(mk_div_up(job.strips, STRIPS_OF_CHUNK), pack_strips, &job);
+        mk_parallel(job.row_blocks * job.column_blocks, run_rows, &job);
+    }
+    mk_scratch_free(job.panel, panel_bytes);
 }
 
 static void swap64(int64_t *a, int64_t *b) {
@@ -146,6 +226,12 @@ static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_ten
     } else {
         job.fn = kernels->tile;
         const int64_t rows = kernels->rows, columns = kernels->columns;
+        g->direct = g->k > 0 && !scale && alpha == 1 && (beta == 0 || beta == 1) && g->out_column == 1 &&
+                    g->out_dtype == (kernels->bytes == 8 ? MK_F64 : MK_F32);
+        if (batch == 1 && g->m * g->n * g->k > (1 << 20) && g->k <= 8192) {
+            panel_product(g, kernels, job.a, job.b, job.out);
+            return;
+        }
         g->tile_k = mk_min64(g->k, 256);
         int64_t limit = 512 * 4 / kernels->bytes;
         g->tile_m = g->m, g->tile_n = g->n;
@@ -161,8 +247,6 @@ static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_ten
         }
         g->tile_m = mk_min64(g->m, mk_div_up(g->tile_m, rows) * rows);
         g->tile_n = mk_min64(g->n, mk_div_up(g->tile_n, columns) * columns);
-        g->direct = g->k > 0 && !scale && alpha == 1 && (beta == 0 || beta == 1) && g->out_column == 1 &&
-                    g->out_dtype == (kernels->bytes == 8 ? MK_F64 : MK_F32);
         const int64_t m = mk_div_up(g->tile_m, rows) * rows, n = mk_div_up(g->tile_n, columns) * columns;
         elements =
             (m + n) * g->tile_k + 32 + (g->direct ? rows * columns : m * n) + n + mk_max64(rows, columns) * g->tile_k;

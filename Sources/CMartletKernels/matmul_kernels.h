@@ -11,6 +11,10 @@ static void RFN(write_block)(const product *g, char *out, const REAL *c, int64_t
     for (int64_t i = 0; i < m; i++) {
         char *to = out + i * g->out_row * bytes;
         const REAL *from = c + i * c_row;
+        if (!scale && alpha == 1 && beta == 0 && g->out_column == 1) {
+            RFN(convert_out)(to, g->out_dtype, from, n);
+            continue;
+        }
         if (scale) {
             for (int64_t j = 0; j < n; j++) row[j] = from[j] * scale[j];
             RFN(convert_out)(to, g->out_dtype, row, n);
@@ -81,6 +85,70 @@ static void RFN(product_tile)(const product *g, const char *a, const char *b, ch
     if (!g->direct) RFN(write_block)(g, out, c, n_padded, m, n, row);
 }
 
+// Strips first..<last of NR columns of b, all of k, packed to where they belong in `panel`.
+static void RFN(pack_panel)(const product *g, const char *b, int64_t first, int64_t last, void *panel,
+                            void *temporary) {
+    const int64_t columns = mk_min64(g->n, last * NR) - first * NR;
+    RFN(pack)((REAL *)panel + first * NR * g->k, NR, b + first * NR * g->b_column * mk_size_of(g->b_dtype), g->b_dtype,
+              g->b_column, g->b_row, columns, g->k, temporary);
+}
+
+// out[0..<m, 0..<n] of one batch element with b's columns packed by pack_panel: packs its rows of a, a block of k at a
+// time, which stay in the second-level cache while strips of b pass by. Sums as product_tile does.
+static void RFN(product_rows)(const product *g, const char *a, const void *panel, char *out, int64_t m, int64_t n,
+                              void *scratch) {
+    const int64_t tile_k = g->tile_k, k_all = g->k;
+    const int64_t m_padded = (m + MR - 1) / MR * MR, n_padded = (n + NR - 1) / NR * NR;
+    // Sums of several blocks of k are kept in float until the last one.
+    const bool keeps = !g->direct && k_all > tile_k;
+    REAL *packed = scratch;
+    REAL *c = packed + m_padded * tile_k + 16;
+    REAL *row = c + (keeps ? m_padded * n_padded : MR * NR);
+    REAL *temporary = row + NR;
+    const int64_t a_bytes = mk_size_of(g->a_dtype), out_bytes = mk_size_of(g->out_dtype);
+    product edge = *g;
+    for (int64_t k0 = 0; k0 < k_all; k0 += tile_k) {
+        const int64_t k = k_all - k0 < tile_k ? k_all - k0 : tile_k;
+        const bool accumulate = k0 > 0 || g->beta != 0, is_last = k0 + k == k_all;
+        RFN(pack)(packed, MR, a + k0 * g->a_column * a_bytes, g->a_dtype, g->a_row, g->a_column, m, k, temporary);
+        for (int64_t j = 0; j < n; j += NR) {
+            const int columns = n - j < NR ? (int)(n - j) : NR;
+            const REAL *right = (const REAL *)panel + j * k_all + k0 * NR;
+            // The next strip of b comes from the outer caches: a part of it with each tile.
+            const char *ahead = (const char *)(right + NR * k_all);
+            const int64_t ahead_step = NR * (int64_t)sizeof(REAL) * MR / m_padded;
+            for (int64_t i = 0; i < m; i += MR) {
+                const int rows = m - i < MR ? (int)(m - i) : MR;
+                const REAL *left = packed + i * k;
+                char *to = out + (i * g->out_row + j * g->out_column) * out_bytes;
+                if (g->direct && rows == MR && columns == NR) {
+                    // The memory that is written after the loop over k.
+                    for (int r = 0; r < MR; r++) {
+                        __builtin_prefetch((REAL *)to + r * g->out_row, 1);
+                        __builtin_prefetch((REAL *)to + r * g->out_row + LANES, 1);
+                    }
+                    RFN(micro_whole)(k, left, right, (REAL *)to, g->out_row, accumulate, ahead, ahead_step);
+                    ahead += k * ahead_step;
+                } else if (g->direct) {
+                    RFN(micro_packed)(rows, 2, k, left, MR, right, NR, c, NR, false);
+                    for (int r = 0; r < rows; r++)
+                        for (int q = 0; q < columns; q++) {
+                            REAL *at = (REAL *)to + r * g->out_row + q;
+                            *at = accumulate ? *at + c[r * NR + q] : c[r * NR + q];
+                        }
+                } else {
+                    REAL *sums = keeps ? c + i * n_padded + j : c;
+                    const int64_t sums_row = keeps ? n_padded : NR;
+                    RFN(micro_packed)(rows, 2, k, left, MR, right, NR, sums, sums_row, k0 > 0);
+                    if (!is_last) continue;
+                    if (g->scale) edge.scale = (const REAL *)g->scale + j;
+                    RFN(write_block)(&edge, to, sums, sums_row, rows, columns, row);
+                }
+            }
+        }
+    }
+}
+
 // out[0..<m, 0..<n] of one batch element, m <= THIN_ROWS, all of k; b has contiguous rows or columns.
 static void RFN(thin_product)(const product *g, const char *a, const char *b, char *out, int64_t m, int64_t n,
                               void *scratch) {
@@ -114,4 +182,5 @@ static void RFN(thin_product)(const product *g, const char *a, const char *b, ch
     RFN(write_block)(g, out, c, n, m, n, row);
 }
 
-static const product_kernels RFN(product_kernels) = {RFN(product_tile), RFN(thin_product), MR, NR, sizeof(REAL)};
+static const product_kernels RFN(product_kernels) = {
+    RFN(product_tile), RFN(thin_product), RFN(pack_panel), RFN(product_rows), MR, NR, sizeof(REAL)};

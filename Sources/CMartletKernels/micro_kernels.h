@@ -16,9 +16,11 @@
 #define NR (2 * LANES)
 
 // c[rows, vectors * LANES] (+)= a[rows, k] b[k, ...], element (i, p) of a at a[i * a_row + p * a_step]. With rows,
-// vectors and a_row known when this is inlined, everything stays in registers.
+// vectors and a_row known when this is inlined, everything stays in registers. Memory from `ahead` on, where there is
+// any, is prefetched meanwhile, ahead_step bytes for each step of k.
 MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REAL *a, const int64_t a_row,
-                         int64_t a_step, const REAL *b, int64_t b_step, REAL *c, int64_t c_row, bool accumulate) {
+                         int64_t a_step, const REAL *b, int64_t b_step, REAL *c, int64_t c_row, bool accumulate,
+                         const char *ahead, int64_t ahead_step) {
     RFN(vec) sum[MR][2];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
@@ -28,6 +30,10 @@ MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REA
         RFN(vec) right[2];
 #pragma clang loop unroll(full)
         for (int j = 0; j < vectors; j++) right[j] = RFN(load)(b + j * LANES);
+        if (ahead) {
+            __builtin_prefetch(ahead, 0, 2);
+            ahead += ahead_step;
+        }
 #pragma clang loop unroll(full)
         for (int i = 0; i < rows; i++) {
             RFN(vec) left = (RFN(vec))a[i * a_row];
@@ -44,12 +50,12 @@ MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REA
         }
 }
 
-#define MICRO_CASE(rows)                                                              \
-    case rows:                                                                        \
-        if (vectors == 2)                                                             \
-            RFN(tile)(rows, 2, k, a, a_row, a_step, b, b_step, c, c_row, accumulate); \
-        else                                                                          \
-            RFN(tile)(rows, 1, k, a, a_row, a_step, b, b_step, c, c_row, accumulate); \
+#define MICRO_CASE(rows)                                                                       \
+    case rows:                                                                                 \
+        if (vectors == 2)                                                                      \
+            RFN(tile)(rows, 2, k, a, a_row, a_step, b, b_step, c, c_row, accumulate, NULL, 0); \
+        else                                                                                   \
+            RFN(tile)(rows, 1, k, a, a_row, a_step, b, b_step, c, c_row, accumulate, NULL, 0); \
         break;
 #if MR == 14
 #define MICRO_CASES \
@@ -68,6 +74,12 @@ static void RFN(micro_packed)(int rows, int vectors, int64_t k, const REAL *a, i
                               int64_t b_step, REAL *c, int64_t c_row, bool accumulate) {
     const int64_t a_row = 1;
     switch (rows == 1 ? 1 : (rows + 1) & ~1) { MICRO_CASES }
+}
+
+// The same for a whole MR x NR tile, and `ahead` comes into the cache.
+static __attribute__((unused)) void RFN(micro_whole)(int64_t k, const REAL *a, const REAL *b, REAL *c, int64_t c_row,
+                                                     bool accumulate, const char *ahead, int64_t ahead_step) {
+    RFN(tile)(MR, 2, k, a, 1, MR, b, NR, c, c_row, accumulate, ahead, ahead_step);
 }
 
 // a is a row-major block whose rows are MICRO_TILE_ROW apart: a constant, so that no register holds an address per row.
@@ -139,47 +151,62 @@ MK_INLINE void RFN(transpose_strip)(REAL *out, int64_t out_row, int width, const
         for (int i = 0; i < width; i++) out[p * out_row + i] = i < count ? in[i * in_row + p] : 0;
 }
 
-// Packs `lanes` rows (of a) or columns (of b) as strips of `width`: strip s holds out[p][i] for p < k, i < width.
-// `temporary` has room for width * k elements.
+// Rows of elements that lie side by side: along the rows of the source, whatever strip they go to.
+MK_INLINE void RFN(pack_rows)(REAL *out, const int width, const char *in, const int32_t dtype, int64_t k_stride,
+                              int64_t lanes, int64_t k) {
+    const int64_t bytes = mk_size_of(dtype);
+    for (int64_t p = 0; p < k; p++) {
+        // Rows may lie pages apart, where the processor does not prefetch by itself.
+        const char *row = in + p * k_stride * bytes, *ahead = row + 16 * k_stride * bytes;
+        REAL *to = out + p * width;
+        for (int64_t s = 0; s < lanes; s += width, to += (int64_t)width * k) {
+            for (int64_t line = 0; line < width * bytes; line += 64) __builtin_prefetch(ahead + s * bytes + line);
+            if (lanes - s >= width && width == NR) {
+                RFN(convert_in)(to, row + s * bytes, dtype, NR);
+            } else if (width < LANES && lanes - s >= LANES && p + 1 < k) {
+                // A whole register: what is too much is overwritten by the next row.
+                RFN(convert_in)(to, row + s * bytes, dtype, LANES);
+            } else {
+                const int64_t count = mk_min64(width, lanes - s);
+                RFN(convert_in)(to, row + s * bytes, dtype, count);
+                for (int64_t i = count; i < width; i++) to[i] = 0;
+            }
+        }
+    }
+}
+
+// Elements of other types that are converted before they are transposed, for each strip: they stay in the first-level
+// cache.
+enum { RFN(PACK_DEPTH) = 256 };
+
+// Packs `lanes` rows (of a) or columns (of b) as strips of `width`, MR or NR: strip s holds out[p][i] for p < k,
+// i < width. `temporary` has room for width * min(k, PACK_DEPTH) elements.
 static __attribute__((unused)) void RFN(pack)(REAL *out, int width, const char *in, int32_t dtype, int64_t lane_stride,
                                               int64_t k_stride, int64_t lanes, int64_t k, REAL *temporary) {
     const int64_t bytes = mk_size_of(dtype);
     if (lane_stride == 1) {
-        // Along the rows of the source, whatever strip they go to. Rows may lie pages apart, where the processor does
-        // not prefetch by itself.
-        for (int64_t p = 0; p < k; p++) {
-            const char *row = in + p * k_stride * bytes, *ahead = row + 4 * k_stride * bytes;
-            REAL *to = out + p * width;
-            for (int64_t s = 0; s < lanes; s += width, to += (int64_t)width * k) {
-                __builtin_prefetch(ahead + s * bytes);
-                __builtin_prefetch(ahead + s * bytes + 64);
-                if (lanes - s >= width && width == NR) {
-                    RFN(convert_in)(to, row + s * bytes, dtype, NR);
-                } else {
-                    const int64_t count = mk_min64(width, lanes - s);
-                    RFN(convert_in)(to, row + s * bytes, dtype, count);
-                    for (int64_t i = count; i < width; i++) to[i] = 0;
-                }
-            }
-        }
+        if (width == NR && dtype == REAL_DTYPE) RFN(pack_rows)(out, NR, in, REAL_DTYPE, k_stride, lanes, k);
+        else if (dtype == REAL_DTYPE) RFN(pack_rows)(out, MR, in, REAL_DTYPE, k_stride, lanes, k);
+        else if (width == NR && dtype == MK_BF16) RFN(pack_rows)(out, NR, in, MK_BF16, k_stride, lanes, k);
+        else if (dtype == MK_BF16) RFN(pack_rows)(out, MR, in, MK_BF16, k_stride, lanes, k);
+        else RFN(pack_rows)(out, width, in, dtype, k_stride, lanes, k);
         return;
     }
     for (int64_t s = 0; s < lanes; s += width, out += (int64_t)width * k) {
         int count = lanes - s < width ? (int)(lanes - s) : width;
         const char *from = in + s * lane_stride * bytes;
-        if (k_stride == 1) {
-            const REAL *rows = (const REAL *)from;
-            int64_t row = lane_stride;
-            if (dtype != REAL_DTYPE) {
+        if (k_stride == 1 && dtype == REAL_DTYPE) {
+            RFN(transpose_strip)(out, width, width, (const REAL *)from, lane_stride, count, k);
+        } else if (k_stride == 1) {
+            for (int64_t p = 0; p < k; p += RFN(PACK_DEPTH)) {
+                const int64_t depth = k - p < RFN(PACK_DEPTH) ? k - p : RFN(PACK_DEPTH);
                 for (int i = 0; i < count; i++) {
-                    const char *at = from + i * lane_stride * bytes, *ahead = at + width * lane_stride * bytes;
-                    for (int64_t line = 0; line < k * bytes; line += 64) __builtin_prefetch(ahead + line);
-                    RFN(convert_in)(temporary + i * k, at, dtype, k);
+                    const char *at = from + (i * lane_stride + p) * bytes, *ahead = at + width * lane_stride * bytes;
+                    for (int64_t line = 0; line < depth * bytes; line += 64) __builtin_prefetch(ahead + line);
+                    RFN(convert_in)(temporary + i * depth, at, dtype, depth);
                 }
-                rows = temporary;
-                row = k;
+                RFN(transpose_strip)(out + p * width, width, width, temporary, depth, count, depth);
             }
-            RFN(transpose_strip)(out, width, width, rows, row, count, k);
         } else {
             for (int64_t p = 0; p < k; p++)
                 for (int i = 0; i < width; i++) {

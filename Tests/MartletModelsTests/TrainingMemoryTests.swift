@@ -13,9 +13,9 @@ import Testing
         // AdamW: two moments in float32, and a float32 copy of half-precision weights.
         let state = parameters * (s + 8 + (s == 4 ? 0 : 4))
         let (d, q, f) = (c.width, c.heads * c.headDim, c.feedForward)
-        // The input, the normalised input, queries, keys, values, attention's output, gate, up and their product; the
-        // norm's two statistics and attention's one a head in float32.
-        let block = (2 * d + 2 * q + 2 * c.headDim + 3 * f) * s + 8 + 4 * c.heads
+        // The input, the normalised input, queries, keys, values, attention's output, gate and up (their product is
+        // computed again); the norm's two statistics and attention's one a head in float32.
+        let block = (2 * d + 2 * q + 2 * c.headDim + 2 * f) * s + 8 + 4 * c.heads
         let blocks = recomputes ? c.layers * d * s : c.layers * block
         // The last norm's input and output, the gradient of the latter, ids and targets, losses and log Z.
         let ends = 3 * d * s + 8 + 16 + 8
@@ -65,8 +65,12 @@ import Testing
             // The peak is now either at the loss, or while the last block is computed again.
             let atLoss = TrainingMemoryTests.analyticPeak(c, tokens: 1024, bytes: 4, recomputes: true)
             let whole = TrainingMemoryTests.measuredPeak(c, rows: 4, time: 256, .float32, false)
-            #expect(Double(measured) < 1.1 * Double(atLoss) + Double(whole - atLoss) / 6)
-            #expect(measured < whole * 2 / 3)
+            // A block that is computed again keeps the gated product, too.
+            let block = (whole - atLoss) / 6 + 1024 * c.feedForward * 4
+            #expect(
+                Double(measured) < 1.1 * Double(atLoss) + Double(block),
+                "measured \(measured), at the loss \(atLoss), whole \(whole)")
+            #expect(Double(measured) < 0.75 * Double(whole), "measured \(measured), whole \(whole)")
         }
     }
 

@@ -189,6 +189,26 @@ final class Engine {
         }
     }
 
+    /// Has `compute` add to the sum of gradients at an edge, if there is one that nobody else can see.
+    func accumulate(into edge: Edge, _ dims: Dims, _ dtype: DType, _ compute: (Tensor, Bool) -> Void) -> Bool {
+        func attempt(_ sum: inout Tensor?) -> Bool {
+            guard !createGraph, isKnownUniquelyReferenced(&sum), sum!.isSoleOwner, sum!.dims == dims,
+                sum!.dtype == dtype
+            else { return false }
+            compute(sum!, true)
+            return true
+        }
+        if let node = edge.node {
+            if edge.index == 0 { return attempt(&node.gradient) }
+            let i = Int(edge.index) - 1
+            return i < node.moreGradients.count && attempt(&node.moreGradients[i])
+        }
+        if let leaf = edge.leaf, leaves[ObjectIdentifier(leaf)] != nil {
+            return attempt(&leaves[ObjectIdentifier(leaf)]!.gradient)
+        }
+        return false
+    }
+
     private func execute(_ node: Node) {
         let hasGradient = node.gradient != nil || node.moreGradients.contains { $0 != nil }
         if hasGradient {

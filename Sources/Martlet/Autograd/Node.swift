@@ -68,6 +68,9 @@ package final class Node: @unchecked Sendable {
     /// Input shapes, kept only when broadcasting means that gradients must be summed back.
     var inputDims: [Dims] = []
     var wasFreed = false
+    /// Computes the output again from what is saved here. Set by operations that are cheap beside the memory of their
+    /// output: those that save the output for their own derivative then keep this instead.
+    var recompute: ((Node) -> Tensor)?
     /// The module path, kept in anomaly mode and while something is profiled.
     var origin: String?
     var hooks: [(index: Int32, id: Int, call: (Tensor) -> Tensor?)] = []
@@ -91,6 +94,7 @@ package final class Node: @unchecked Sendable {
     func free() {
         saved = SmallList()
         backward = nil
+        recompute = nil
         wasFreed = true
     }
 
@@ -151,7 +155,9 @@ struct SavedTensor {
         case output(Tensor, index: Int32)
         /// What a saved-tensor hook made of its elements, and where its history goes on.
         case packed(Any, unpack: (Any) -> Tensor, history: Node?, index: Int32)
-        /// The same for an output of the node that saves it.
+        /// Another node's output, which that node computes again.
+        case recomputed(history: Node)
+        /// What a saved-tensor hook made of an output of the node that saves it.
         case packedOutput(Any, unpack: (Any) -> Tensor, index: Int32)
     }
 
@@ -170,6 +176,8 @@ struct SavedTensor {
             }
         } else if let outputIndex {
             content = .output(tensor.alias(), index: outputIndex)
+        } else if let history = tensor.nodeStorage, history.recompute != nil {
+            content = .recomputed(history: history)
         } else {
             content = .input(tensor)
         }
@@ -190,6 +198,16 @@ struct SavedTensor {
             let tensor = unpack(value).alias()
             tensor.nodeStorage = history
             tensor.outputIndex = index
+            return tensor
+        case .recomputed(let history):
+            guard let recompute = history.recompute else {
+                trap(
+                    "backward",
+                    "the graph was already freed at `\(history.name)`, whose output `\(node.name)` needs: pass "
+                        + "retainGraph: true to the first backward pass, or compute the loss again")
+            }
+            let tensor = noGrad { recompute(history) }
+            tensor.nodeStorage = history
             return tensor
         case .packedOutput(let value, let unpack, let index):
             let tensor = unpack(value).alias()

@@ -183,4 +183,14 @@ package struct BackwardContext {
         if !node.inputDims.isEmpty, g.dims != node.inputDims[i] { g = g.sum(to: node.inputDims[i]) }
         if let sink { sink(i, g) } else { engine!.deliver(g, to: node.edges[i]) }
     }
+
+    /// Gives input i a gradient that `compute` writes to a new tensor, or (true) adds to the gradients that other
+    /// operations gave the input before: products add as they are computed. Not called when the input wants none.
+    func give(_ i: Int, _ dims: Dims, _ dtype: DType, writing compute: (Tensor, Bool) -> Void) {
+        if !needs(i) { return }
+        if sink == nil, engine!.accumulate(into: node.edges[i], dims, dtype, compute) { return }
+        let g = Tensor(uninitialized: dims, dtype)
+        compute(g, false)
+        if let sink { sink(i, g) } else { engine!.deliver(g, to: node.edges[i]) }
+    }
 }

@@ -232,10 +232,28 @@ enum Kernels {
         _ out: Tensor, _ a: Tensor, _ b: Tensor, transposeA: Bool = false, transposeB: Bool = false,
         accumulate: Bool = false
     ) {
-        let span = KernelSpan()
         var o = out.matrixDescriptor()
         var x = a.matrixDescriptor(transposed: transposeA)
         var y = b.matrixDescriptor(transposed: transposeB)
+        multiply(&o, &x, &y, accumulate, out, a, b)
+    }
+
+    /// The same for matrices, where a tensor of another rank stands for the matrix of all its rows.
+    static func rowsMatmul(
+        _ out: Tensor, _ a: Tensor, _ b: Tensor, transposeA: Bool = false, transposeB: Bool = false,
+        accumulate: Bool = false
+    ) {
+        var o = out.rowsDescriptor()
+        var x = a.rowsDescriptor(transposed: transposeA)
+        var y = b.rowsDescriptor(transposed: transposeB)
+        multiply(&o, &x, &y, accumulate, out, a, b)
+    }
+
+    private static func multiply(
+        _ o: inout mk_tensor, _ x: inout mk_tensor, _ y: inout mk_tensor, _ accumulate: Bool, _ out: Tensor,
+        _ a: Tensor, _ b: Tensor
+    ) {
+        let span = KernelSpan()
         // oneDNN has no float64 or integer product, and creating and starting a primitive costs more than a tiny
         // product.
         let inner = Int(x.shape.2)

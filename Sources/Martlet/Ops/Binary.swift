@@ -373,6 +373,14 @@ extension Tensor {
     public func shiftRight(_ other: Tensor) -> Tensor {
         Tensor.bits("shiftRight", MK_SHIFT_RIGHT, self, other, bool: false)
     }
+
+    // The operators of masks and of integers. As in Python, comparisons beside them need parentheses.
+    public static func & (a: Tensor, b: Tensor) -> Tensor { a.bitwiseAnd(b) }
+    public static func | (a: Tensor, b: Tensor) -> Tensor { a.bitwiseOr(b) }
+    public static func ^ (a: Tensor, b: Tensor) -> Tensor { a.bitwiseXor(b) }
+    public static prefix func ~ (a: Tensor) -> Tensor { a.bitwiseNot() }
+    public static func << (a: Tensor, b: Tensor) -> Tensor { a.shiftLeft(b) }
+    public static func >> (a: Tensor, b: Tensor) -> Tensor { a.shiftRight(b) }
 }
 
 // MARK: - Three operands

@@ -82,14 +82,10 @@ extension Tensor {
                 }
                 span.end("crossEntropy", gradient, logits)
                 if let dx, let gradient {
-                    Kernels.copy(dx.narrow(0, start: start, length: count), Tensor.product(gradient, w))
+                    Kernels.matmul(dx.narrow(0, start: start, length: count), gradient, w.readable)
                 }
                 if let dw, let gradient {
-                    if start == 0 {
-                        Kernels.copy(dw, Tensor.product(gradient.T, part, into: type))
-                    } else {
-                        Tensor.accumulateProduct(dw, gradient.T, part)
-                    }
+                    Kernels.matmul(dw, gradient, part, transposeA: true, accumulate: start > 0)
                 }
                 start += count
             }

@@ -18,6 +18,25 @@ extension Tensor {
         return d
     }
 
+    /// The descriptor as one matrix: all dimensions but the last are rows. Of ``matrixOfRows``.
+    @inline(__always)
+    func rowsDescriptor(transposed: Bool = false) -> mk_tensor {
+        if rank == 2 { return matrixDescriptor(transposed: transposed) }
+        var d = descriptor()
+        let columns = Int64(dims[rank - 1])
+        let rows = Int64(rowCount)
+        d.rank = 3
+        (d.shape.0, d.shape.1, d.shape.2) = (1, transposed ? columns : rows, transposed ? rows : columns)
+        (d.strides.0, d.strides.1, d.strides.2) = (rows &* columns, transposed ? 1 : columns, transposed ? columns : 1)
+        return d
+    }
+
+    /// These elements so that ``rowsDescriptor(transposed:)`` holds.
+    private var matrixOfRows: Tensor {
+        if rank == 2 { return readable }
+        return isContiguous ? self : noGrad { detach().reshape([rowCount, dims[rank - 1]]).readable }
+    }
+
     /// Whether rows or columns of the last two dimensions lie one element apart, as the product kernels need.
     private var isMatrixReadable: Bool {
         let m = dims.count - 2
@@ -29,7 +48,7 @@ extension Tensor {
     /// The product of all sizes but the last; unlike a quotient of counts, it is known where the last is 0.
     var rowCount: Int { dims.dropLast().reduce(1, *) }
 
-    private var readable: Tensor { isMatrixReadable ? self : noGrad { detach().contiguous() } }
+    var readable: Tensor { isMatrixReadable ? self : noGrad { detach().contiguous() } }
 
     /// [B, M, K] x [B, K, N] or [M, K] x [K, N] without recording or checks; an operand's last two dimensions are
     /// swapped where asked for.
@@ -43,12 +62,6 @@ extension Tensor {
         let out = Tensor(uninitialized: shape, type ?? a.dtype)
         Kernels.matmul(out, a.readable, b.readable, transposeA: transposeA, transposeB: transposeB)
         return out
-    }
-
-    /// out += a @ b for matrices (rank 2), in place and unrecorded: gradients of shared weights.
-    static func accumulateProduct(_ out: Tensor, _ a: Tensor, _ b: Tensor) {
-        Kernels.matmul(out, a.readable, b.readable, accumulate: true)
-        out.storage.wrote("matmul")
     }
 
     private static func checkInner(_ a: Tensor, _ b: Tensor, _ op: StaticString) {
@@ -68,8 +81,13 @@ extension Tensor {
                     ctx.give(0, recordedProduct(g, ctx[1].T))
                     ctx.give(1, recordedProduct(ctx[0].T, g))
                 } else {
-                    ctx.give(0, product(g, ctx[1], transposeB: true))
-                    ctx.give(1, product(ctx[0], g, transposeA: true))
+                    let (a, b, g) = (ctx[0], ctx[1], g.readable)
+                    ctx.give(0, a.dims, a.dtype) {
+                        Kernels.matmul($0, g, b.readable, transposeB: true, accumulate: $1)
+                    }
+                    ctx.give(1, b.dims, b.dtype) {
+                        Kernels.matmul($0, a.readable, g, transposeA: true, accumulate: $1)
+                    }
                 }
             }
         }
@@ -156,25 +174,35 @@ extension Tensor {
                     + "weight's second")
         }
         let (x, w) = Tensor.promoted(self, weight)
-        let rows = x.rank == 2 ? x : x.reshape([x.rowCount, x.dims[x.rank - 1]])
-        let product = Tensor.linearProduct(rows, w)
-        let out = x.rank == 2 ? product : product.reshape(x.shape.dropLast() + [w.dims[0]])
+        let out = Tensor.linearProduct(x, w)
         return bias.map { out + $0 } ?? out
     }
 
+    /// x [..., K] @ wᵀ for a weight [N, K]: [..., N].
     private static func linearProduct(_ x: Tensor, _ w: Tensor) -> Tensor {
-        let out = product(x, w, transposeB: true)
+        var shape = x.dims
+        shape[x.rank - 1] = w.dims[0]
+        let out = Tensor(uninitialized: shape, x.dtype)
+        Kernels.rowsMatmul(out, x.matrixOfRows, w.readable, transposeB: true)
         out.record("linear", x, w) { node in
             node.save(x)
             node.save(w)
+            let shape = x.dims
             return { ctx, g in
+                let w = ctx[1]
                 if isGradEnabled {
-                    ctx.give(0, recordedProduct(g, ctx[1]))
-                    ctx.give(1, recordedProduct(g.T, ctx[0]))
-                } else {
-                    ctx.give(0, product(g, ctx[1]))
-                    ctx.give(1, product(g, ctx[0], transposeA: true))
+                    ctx.give(0, g.matmul(w))
+                    ctx.give(
+                        1,
+                        recordedProduct(g.reshape([g.rowCount, w.dims[0]]).T, ctx[0].reshape([g.rowCount, w.dims[1]])))
+                    return
                 }
+                let g = g.matrixOfRows
+                // The weight's first: the input may have to be computed again, and is then free for the other.
+                ctx.give(1, w.dims, w.dtype) {
+                    Kernels.rowsMatmul($0, g, ctx[0].matrixOfRows, transposeA: true, accumulate: $1)
+                }
+                ctx.give(0, shape, w.dtype) { Kernels.rowsMatmul($0, g, w.readable, accumulate: $1) }
             }
         }
         return out

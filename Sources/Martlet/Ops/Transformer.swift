@@ -168,18 +168,12 @@ extension Tensor {
         }
         let gate = withContiguousRows
         let up = up.withContiguousRows
-        let out = Tensor(uninitialized: dims, dtype)
-        if out.count > 0 {
-            var o = out.descriptor()
-            var a = gate.descriptor()
-            var b = up.descriptor()
-            let span = KernelSpan()
-            mk_glu(activation.op, &o, &a, &b)
-            span.end("gated", out, gate, up)
-        }
+        let out = Tensor.gatedValues(activation, gate, up)
         out.record("gated", gate, up) { node in
             node.save(gate)
             node.save(up)
+            // The widest tensor of a transformer's block: the layer that follows need not keep it.
+            node.recompute = { Tensor.gatedValues(activation, $0.saved[0].unpack($0), $0.saved[1].unpack($0)) }
             return { ctx, g in
                 let (gate, up) = (ctx[0], ctx[1])
                 if isGradEnabled {
@@ -200,6 +194,19 @@ extension Tensor {
                 ctx.give(0, dgate)
                 ctx.give(1, dup)
             }
+        }
+        return out
+    }
+
+    private static func gatedValues(_ activation: GatedActivation, _ gate: Tensor, _ up: Tensor) -> Tensor {
+        let out = Tensor(uninitialized: gate.dims, gate.dtype)
+        if out.count > 0 {
+            var o = out.descriptor()
+            var a = gate.descriptor()
+            var b = up.descriptor()
+            let span = KernelSpan()
+            mk_glu(activation.op, &o, &a, &b)
+            span.end("gated", out, gate, up)
         }
         return out
     }
