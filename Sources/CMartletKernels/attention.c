@@ -30,10 +30,11 @@ typedef struct {
     int32_t tile_rows;
 } attention_table;
 
+#define MK_WANT_AVX512BF16
 #define MK_REAL_KERNELS "attention_kernels.h"
 #define MK_KERNELS "mk_each_real.h"
 #include "mk_each_isa.h"
-static const attention_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES(attention_table_f32);
+static const attention_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES_BF16(attention_table_f32);
 static const attention_table *const f64_tables[MK_ISA_COUNT] = MK_ISA_TABLES(attention_table_f64);
 
 void mk_attention(const mk_tensor *out, const mk_tensor *lse, const mk_tensor *q, const mk_tensor *k,

@@ -13,6 +13,8 @@
 // sets.
 #define ATTENTION_KEYS 128
 #define MICRO_TILE_ROW (ATTENTION_KEYS + 16)
+// The same for a block of scores that was rounded to bfloat16, in pairs.
+#define MICRO_PAIR_ROW (ATTENTION_KEYS / 2 + 16)
 // No block has more rows.
 #define ATTENTION_ROWS 160
 
@@ -25,6 +27,7 @@ typedef struct {
     int64_t rows;   // of one (batch element, key/value head)
     int64_t block;  // rows of a block
     int64_t blocks; // blocks of `rows`
+    bool pairs;     // products of bfloat16 operands as they are (pair_kernels.h)
 } attention_shape;
 
 // Rows first..<first + count of heads head..<head + heads: a block of consecutive rows in the sense above.
@@ -59,6 +62,9 @@ MK_INLINE attention_shape attention_shape_of(const mk_tensor *q, const mk_tensor
     const int64_t limit = mk_div_up(128, tile_rows) * tile_rows;
     s.blocks = mk_div_up(s.rows, limit);
     s.block = s.blocks ? mk_div_up(s.rows, s.blocks) : 0;
+    // Keys and values are read as pairs: rows of whole pairs are needed.
+    s.pairs = mk_has_fast_pairs() && q->dtype == MK_BF16 && k->dtype == MK_BF16 && v->dtype == MK_BF16 &&
+              s.dim % 2 == 0 && k->strides[1] % 2 == 0 && v->strides[1] % 2 == 0;
     return s;
 }
 

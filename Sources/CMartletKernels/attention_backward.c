@@ -44,10 +44,11 @@ typedef struct {
     int32_t tile_rows;
 } backward_table;
 
+#define MK_WANT_AVX512BF16
 #define MK_REAL_KERNELS "attention_backward_kernels.h"
 #define MK_KERNELS "mk_each_real.h"
 #include "mk_each_isa.h"
-static const backward_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES(backward_table_f32);
+static const backward_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES_BF16(backward_table_f32);
 static const backward_table *const f64_tables[MK_ISA_COUNT] = MK_ISA_TABLES(backward_table_f64);
 
 // Pairs without a single row (no queries) leave dk and dv to this.
@@ -76,6 +77,7 @@ void mk_attention_backward(const mk_tensor *dq, const mk_tensor *dk, const mk_te
         .out = out,
         .lse = lse->data,
     };
+    job.shape.pairs &= g->dtype == MK_BF16;
     const attention_shape *s = &job.shape;
     const int64_t pairs = s->batch * s->groups;
     if (pairs == 0) return;

@@ -11,6 +11,8 @@ typedef struct {
     REAL *lse, *delta;                // per row
     REAL *weights;                    // [rows, MICRO_TILE_ROW]: scores, then softmax weights
     REAL *slopes;                     // the same for the gradient of the weights, then of the scores
+    REAL *weight_pairs, *slope_pairs; // the same rounded to bfloat16, rows in pairs: [rows / 2, MICRO_TILE_ROW]
+    REAL *rounded;                    // slopes rounded to bfloat16, keys in pairs: [rows, MICRO_PAIR_ROW]
     REAL *dq;                         // [rows, PADDED(dim)]
     REAL *keys, *key_strips, *values; // one block of keys
     REAL *temporary;
@@ -29,14 +31,18 @@ static RFN(backward_scratch) RFN(backward_alloc)(int64_t rows, int64_t dim) {
                              rows,
                              m * MICRO_TILE_ROW,
                              m * MICRO_TILE_ROW,
+                             MICRO_HAS_PAIRS ? (m + 1) / 2 * MICRO_TILE_ROW : 0,
+                             MICRO_HAS_PAIRS ? (m + 1) / 2 * MICRO_TILE_ROW : 0,
+                             MICRO_HAS_PAIRS ? m * MICRO_PAIR_ROW : 0,
                              m * padded,
                              ATTENTION_KEYS * dim + LANES,
                              ATTENTION_KEYS * padded,
                              ATTENTION_KEYS * dim + LANES,
                              NR * mk_max64(dim, ATTENTION_KEYS)};
-    REAL **const places[] = {&w.dense, &w.queries,    &w.query_strips, &w.gradient, &w.gradient_strips,
-                             &w.lse,   &w.delta,      &w.weights,      &w.slopes,   &w.dq,
-                             &w.keys,  &w.key_strips, &w.values,       &w.temporary};
+    REAL **const places[] = {&w.dense,   &w.queries,     &w.query_strips, &w.gradient, &w.gradient_strips, &w.lse,
+                             &w.delta,   &w.weights,     &w.slopes,       &w.weight_pairs, &w.slope_pairs,
+                             &w.rounded, &w.dq,          &w.keys,         &w.key_strips,   &w.values,
+                             &w.temporary};
     int64_t total = 0;
     const int64_t count = (int64_t)(sizeof sizes / sizeof *sizes);
     for (int64_t i = 0; i < count; i++) total += (sizes[i] + 15) / 16 * 16;
@@ -57,20 +63,57 @@ static void RFN(backward_rows)(const backward_job *job, const attention_rows *ro
                                bool strips) {
     const attention_shape *s = &job->shape;
     const int64_t dim = s->dim, count = rows->count;
-    RFN(gather_rows)(w->dense, s->q, rows, dim, (REAL)s->options.scale);
-    for (int64_t i = 0; i < count; i += MR)
-        RFN(transpose_strip)(w->queries + i * dim, MR, MR, w->dense + i * dim, dim, (int)mk_min64(MR, count - i), dim);
-    if (strips) RFN(pack)(w->query_strips, NR, (const char *)w->dense, REAL_DTYPE, 1, dim, dim, count, w->temporary);
-    RFN(gather_rows)(w->dense, job->g, rows, dim, 1);
-    for (int64_t i = 0; i < count; i += MR)
-        RFN(transpose_strip)(w->gradient + i * dim, MR, MR, w->dense + i * dim, dim, (int)mk_min64(MR, count - i), dim);
-    if (strips) RFN(pack)(w->gradient_strips, NR, (const char *)w->dense, REAL_DTYPE, 1, dim, dim, count, w->temporary);
+    if (s->pairs) {
+#if MICRO_HAS_PAIRS
+        // The queries are not scaled: the scores are, and dk.
+        RFN(pack_pairs_of)(w->queries, (char *)w->dense, s->q, rows, dim);
+        if (strips) RFN(pack_row_pairs)(w->query_strips, (const char *)w->dense, dim * 2, dim, count);
+        RFN(pack_pairs_of)(w->gradient, (char *)w->dense, job->g, rows, dim);
+        if (strips) RFN(pack_row_pairs)(w->gradient_strips, (const char *)w->dense, dim * 2, dim, count);
+#endif
+    } else {
+        RFN(gather_rows)(w->dense, s->q, rows, dim, (REAL)s->options.scale);
+        for (int64_t i = 0; i < count; i += MR)
+            RFN(transpose_strip)(w->queries + i * dim, MR, MR, w->dense + i * dim, dim, (int)mk_min64(MR, count - i),
+                                 dim);
+        if (strips)
+            RFN(pack)(w->query_strips, NR, (const char *)w->dense, REAL_DTYPE, 1, dim, dim, count, w->temporary);
+        RFN(gather_rows)(w->dense, job->g, rows, dim, 1);
+        for (int64_t i = 0; i < count; i += MR)
+            RFN(transpose_strip)(w->gradient + i * dim, MR, MR, w->dense + i * dim, dim, (int)mk_min64(MR, count - i),
+                                 dim);
+        if (strips)
+            RFN(pack)(w->gradient_strips, NR, (const char *)w->dense, REAL_DTYPE, 1, dim, dim, count, w->temporary);
+    }
     for (int64_t i = 0; i < count; i++) {
         const int64_t r = rows->first + i, position = r / rows->heads, head = rows->head + r % rows->heads;
         w->lse[i] = ((const REAL *)job->lse)[(rows->batch * s->groups * s->heads + head) * s->queries + position];
         const REAL *out = RFN(row_in)(w->temporary, attention_row(job->out, rows, i), job->out->dtype, dim);
-        w->delta[i] = RFN(row_dot)(w->dense + i * dim, out, dim);
+        const REAL *gradient = w->dense + i * dim;
+        if (s->pairs) {
+            RFN(convert_in)(w->temporary + dim, (const char *)w->dense + i * dim * 2, MK_BF16, dim);
+            gradient = w->temporary + dim;
+        }
+        w->delta[i] = RFN(row_dot)(gradient, out, dim);
     }
+}
+
+// A row of scores becomes softmax weights, and the gradient of the weights that of the scores (before the scale); 0 where
+// the row may not look, which is outside of [low, high). Whole registers are computed: the rows have room for them.
+MK_INLINE void RFN(weigh_row)(REAL *weight, REAL *slope, int64_t low, int64_t high, int64_t n, REAL scale, REAL lse,
+                              REAL delta) {
+    const int64_t first = low / LANES * LANES, last = mk_div_up(high, LANES) * LANES;
+    // Rounding may put a score a little above the sum it is part of, hence the general exponential.
+    for (int64_t j = first; j < last; j += LANES) {
+        REAL_LOOP
+        for (int l = 0; l < LANES; l++) {
+            const REAL p = RFN(exp)(weight[j + l] * scale - lse);
+            weight[j + l] = p;
+            slope[j + l] = p * (slope[j + l] - delta);
+        }
+    }
+    for (int64_t j = 0; j < low; j++) weight[j] = slope[j] = 0;
+    for (int64_t j = high; j < mk_max64(n, last); j++) weight[j] = slope[j] = 0;
 }
 
 // weights = softmax weights and slopes = gradient of the scores (before the scale) of the rows at keys key..<key + n; 0
@@ -80,28 +123,64 @@ static void RFN(backward_scores)(const backward_job *job, const attention_rows *
     const attention_shape *s = &job->shape;
     const int64_t dim = s->dim, count = rows->count, k_row = s->k->strides[1], v_row = s->v->strides[1];
     const char *k = attention_key(s, s->k, rows, key), *v = attention_key(s, s->v, rows, key);
-    RFN(pack)(w->keys, NR, k, s->k->dtype, k_row, 1, n, dim, w->temporary);
-    if (strips) RFN(pack)(w->key_strips, NR, k, s->k->dtype, 1, k_row, dim, n, w->temporary);
-    RFN(pack)(w->values, NR, v, s->v->dtype, v_row, 1, n, dim, w->temporary);
-    RFN(product_packed)(count, n, dim, w->queries, w->keys, w->weights, MICRO_TILE_ROW, false);
-    RFN(product_packed)(count, n, dim, w->gradient, w->values, w->slopes, MICRO_TILE_ROW, false);
+    REAL scale = 1;
+    if (s->pairs) {
+#if MICRO_HAS_PAIRS
+        scale = (REAL)s->options.scale;
+        RFN(pack_pairs)(w->keys, NR, k, k_row, n, dim);
+        if (strips) RFN(pack_row_pairs)(w->key_strips, k, k_row * 2, dim, n);
+        RFN(pack_pairs)(w->values, NR, v, v_row, n, dim);
+        RFN(product_pairs)(count, n, dim / 2, w->queries, w->keys, w->weights, MICRO_TILE_ROW, false);
+        RFN(product_pairs)(count, n, dim / 2, w->gradient, w->values, w->slopes, MICRO_TILE_ROW, false);
+#endif
+    } else {
+        RFN(pack)(w->keys, NR, k, s->k->dtype, k_row, 1, n, dim, w->temporary);
+        if (strips) RFN(pack)(w->key_strips, NR, k, s->k->dtype, 1, k_row, dim, n, w->temporary);
+        RFN(pack)(w->values, NR, v, s->v->dtype, v_row, 1, n, dim, w->temporary);
+        RFN(product_packed)(count, n, dim, w->queries, w->keys, w->weights, MICRO_TILE_ROW, false);
+        RFN(product_packed)(count, n, dim, w->gradient, w->values, w->slopes, MICRO_TILE_ROW, false);
+    }
     for (int64_t i = 0; i < count; i++) {
         REAL *weight = w->weights + i * MICRO_TILE_ROW, *slope = w->slopes + i * MICRO_TILE_ROW;
-        const REAL lse = w->lse[i], delta = w->delta[i];
         int64_t low = mk_max64(0, visible[i].begin - key), high = mk_min64(n, visible[i].end - key);
-        if (low >= high || lse == -(REAL)INFINITY) low = high = 0;
-        if (s->bias && low < high) RFN(add_bias)(weight + low, s, rows, i, key + low, key + high);
-        for (int64_t j = 0; j < low; j++) weight[j] = slope[j] = 0;
-        for (int64_t j = high; j < n; j++) weight[j] = slope[j] = 0;
-        // Rounding may put a score a little above the sum it is part of, hence the general exponential.
-        REAL_LOOP
-        for (int64_t j = low; j < high; j++) {
-            const REAL p = RFN(exp)(weight[j] - lse);
-            weight[j] = p;
-            slope[j] = p * (slope[j] - delta);
+        if (low >= high || w->lse[i] == -(REAL)INFINITY) low = high = 0;
+        if (s->bias && low < high) {
+            for (int64_t j = low; j < high; j++) weight[j] *= scale;
+            RFN(add_bias)(weight + low, s, rows, i, key + low, key + high);
+        }
+        RFN(weigh_row)(weight, slope, low, high, n, s->bias ? 1 : scale, w->lse[i], w->delta[i]);
+    }
+}
+
+#if MICRO_HAS_PAIRS
+// Rounds weights and slopes of rows 0..<count and n keys for the products that follow.
+static void RFN(backward_round)(const RFN(backward_scratch) * w, int64_t count, int64_t n) {
+    for (int64_t i = 0; i < count; i++) {
+        REAL *weight = w->weights + i * MICRO_TILE_ROW, *slope = w->slopes + i * MICRO_TILE_ROW;
+        // The partner of an odd last key.
+        slope[n] = 0;
+        RFN(round_row)(w->rounded + i * MICRO_PAIR_ROW, slope, n);
+        if (i % 2) {
+            const int64_t at = i / 2 * MICRO_TILE_ROW;
+            RFN(round_row_pair)(w->weight_pairs + at, weight - MICRO_TILE_ROW, weight, n);
+            RFN(round_row_pair)(w->slope_pairs + at, slope - MICRO_TILE_ROW, slope, n);
+        } else if (i + 1 == count) {
+            const int64_t at = i / 2 * MICRO_TILE_ROW;
+            RFN(round_row_pair)(w->weight_pairs + at, weight, NULL, n);
+            RFN(round_row_pair)(w->slope_pairs + at, slope, NULL, n);
         }
     }
 }
+
+// product_tile_columns of pairs: k counts pairs of rows.
+MK_INLINE void RFN(product_pair_columns)(int64_t n, int64_t dim, int64_t k, const REAL *tile, const REAL *b, REAL *c,
+                                         int64_t c_row) {
+    for (int64_t j = 0; j < dim; j += NR)
+        for (int64_t i = 0; i < n; i += MR)
+            RFN(pair_packed)((int)mk_min64(MR, n - i), dim - j > LANES ? 2 : 1, k, tile + i, MICRO_TILE_ROW,
+                             b + j * k, NR, c + i * c_row + j, c_row, true);
+}
+#endif
 
 // c[n, dim] += tile[rows, n]^T b: the columns of a block of scores times rows packed as b.
 MK_INLINE void RFN(product_tile_columns)(int64_t n, int64_t dim, int64_t count, const REAL *tile, const REAL *b,
@@ -157,6 +236,15 @@ static void RFN(backward_chunk)(void *context, int64_t task) {
         for (int64_t key = block.begin / ATTENTION_KEYS * ATTENTION_KEYS; key < block.end; key += ATTENTION_KEYS) {
             const int64_t n = mk_min64(ATTENTION_KEYS, block.end - key), at = (key - seen.begin) * padded;
             RFN(backward_scores)(job, &rows, visible, &w, key, n, true);
+#if MICRO_HAS_PAIRS
+            if (s->pairs) {
+                RFN(backward_round)(&w, count, n);
+                RFN(product_pair_columns)(n, dim, (count + 1) / 2, w.weight_pairs, w.gradient_strips, dv + at, padded);
+                RFN(product_pair_columns)(n, dim, (count + 1) / 2, w.slope_pairs, w.query_strips, dk + at, padded);
+                RFN(product_pair_rows)(count, dim, (n + 1) / 2, w.rounded, w.key_strips, w.dq, padded);
+                continue;
+            }
+#endif
             RFN(product_tile_columns)(n, dim, count, w.weights, w.gradient_strips, dv + at, padded);
             RFN(product_tile_columns)(n, dim, count, w.slopes, w.query_strips, dk + at, padded);
             RFN(product_tile_rows)(count, dim, n, w.slopes, w.key_strips, w.dq, padded);
@@ -169,6 +257,8 @@ static void RFN(backward_chunk)(void *context, int64_t task) {
         }
     }
     RFN(backward_free)(&w);
+    if (s->pairs)
+        for (int64_t x = 0; x < span * padded; x++) dk[x] *= (REAL)s->options.scale;
     if (job->chunks > 1) return;
     RFN(store_zero_keys)(s, job->dk, &chunk, 0, seen.begin);
     RFN(store_zero_keys)(s, job->dv, &chunk, 0, seen.begin);

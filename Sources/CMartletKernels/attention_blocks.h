@@ -1,6 +1,7 @@
 // Pieces that the forward and the backward pass of attention share, for the REAL and instruction set of the including
 // file.
 #include "micro_kernels.h"
+#include "pair_kernels.h"
 
 // `dim` rounded up to whole strips of b.
 #undef PADDED
@@ -33,6 +34,33 @@ MK_INLINE void RFN(product_tile_rows)(int64_t m, int64_t n, int64_t k, const REA
             RFN(micro_rows)((int)mk_min64(MR, m - i), n - j > LANES ? 2 : 1, k, tile + i * MICRO_TILE_ROW, b + j * k,
                             NR, c + i * c_row + j, c_row, true);
 }
+
+#if MICRO_HAS_PAIRS
+// Rows of a bfloat16 tensor [batch, position, head, dim], one after the other.
+static void RFN(copy_rows)(char *out, const mk_tensor *t, const attention_rows *rows, int64_t dim) {
+    for (int64_t i = 0; i < rows->count; i++) memcpy(out + i * dim * 2, attention_row(t, rows, i), (size_t)dim * 2);
+}
+// The same packed as a; `dense` is left with the rows.
+static void RFN(pack_pairs_of)(REAL *out, char *dense, const mk_tensor *t, const attention_rows *rows, int64_t dim) {
+    RFN(copy_rows)(dense, t, rows, dim);
+    RFN(pack_pairs)(out, MR, dense, dim, rows->count, dim);
+}
+// As product_packed and product_tile_rows; k counts pairs.
+MK_INLINE void RFN(product_pairs)(int64_t m, int64_t n, int64_t k, const REAL *a, const REAL *b, REAL *c, int64_t c_row,
+                                  bool accumulate) {
+    for (int64_t j = 0; j < n; j += NR)
+        for (int64_t i = 0; i < m; i += MR)
+            RFN(pair_packed)((int)mk_min64(MR, m - i), n - j > LANES ? 2 : 1, k, a + i * k, MR, b + j * k, NR,
+                             c + i * c_row + j, c_row, accumulate);
+}
+MK_INLINE void RFN(product_pair_rows)(int64_t m, int64_t n, int64_t k, const REAL *tile, const REAL *b, REAL *c,
+                                      int64_t c_row) {
+    for (int64_t j = 0; j < n; j += NR)
+        for (int64_t i = 0; i < m; i += MR)
+            RFN(pair_rows)((int)mk_min64(MR, m - i), n - j > LANES ? 2 : 1, k, tile + i * MICRO_PAIR_ROW, b + j * k, NR,
+                           c + i * c_row + j, c_row, true);
+}
+#endif
 
 // score[j] += bias of row i of the block at keys begin..<end; score points at key `begin`.
 static void RFN(add_bias)(REAL *score, const attention_shape *s, const attention_rows *rows, int64_t i, int64_t begin,

@@ -3,15 +3,19 @@
 #include "thin_kernels.h"
 
 // Turns the scores of one row into weights exp(score - maximum), 0 where the row may not look, and brings the running
-// maximum, sum and output of the row up to date. [begin, end) are the keys it may see, of n.
+// maximum, sum and output of the row up to date. [begin, end) are the keys it may see, of n. Whole registers are computed:
+// the row has room for them.
 MK_INLINE void RFN(softmax_step)(REAL *score, int64_t begin, int64_t end, int64_t n, REAL *maximum, REAL *sum,
                                  REAL *out, int64_t dim) {
-    const REAL top = RFN(row_max)(score + begin, end - begin);
+    const int64_t first = begin / LANES * LANES, last = mk_div_up(end, LANES) * LANES;
+    for (int64_t j = first; j < begin; j++) score[j] = -(REAL)INFINITY;
+    for (int64_t j = end; j < last; j++) score[j] = -(REAL)INFINITY;
+    for (int64_t j = 0; j < first; j++) score[j] = 0;
+    for (int64_t j = last; j < n; j++) score[j] = 0;
+    const REAL top = RFN(row_max)(score + first, last - first);
     const REAL old = *maximum, new = top > old ? top : old;
-    for (int64_t j = 0; j < begin; j++) score[j] = 0;
-    for (int64_t j = end; j < n; j++) score[j] = 0;
     if (new == -(REAL)INFINITY) {
-        for (int64_t j = begin; j < end; j++) score[j] = score[j] != score[j] ? score[j] : 0;
+        for (int64_t j = first; j < last; j++) score[j] = score[j] != score[j] ? score[j] : 0;
         return;
     }
     if (new != old) {
@@ -21,7 +25,7 @@ MK_INLINE void RFN(softmax_step)(REAL *score, int64_t begin, int64_t end, int64_
         if (old != -(REAL)INFINITY)
             for (int64_t d = 0; d < dim; d++) out[d] *= factor;
     }
-    *sum += RFN(row_exp)(score + begin, score + begin, new, end - begin);
+    *sum += RFN(row_exp_whole)(score + first, score + first, new, last - first);
 }
 
 // Keys from..<to (a multiple of ATTENTION_KEYS apart from the last) for a block of rows: maximum, sum and unnormalised
@@ -32,22 +36,36 @@ static void RFN(attend)(const attention_job *job, const attention_rows *rows, in
     const int64_t dim = s->dim, padded = PADDED(dim), count = rows->count;
     const int64_t count_padded = (count + MR - 1) / MR * MR;
     const bool thin = count <= ATTENTION_THIN;
-    const int64_t bytes =
-        (int64_t)sizeof(REAL) * (count_padded * (dim + dim + MICRO_TILE_ROW) + ATTENTION_KEYS * (dim + padded) +
-                                 2 * NR * mk_max64(dim, ATTENTION_KEYS));
+    const int64_t bytes = (int64_t)sizeof(REAL) * (count_padded * (dim + dim + MICRO_TILE_ROW + MICRO_PAIR_ROW) +
+                                                   ATTENTION_KEYS * (dim + padded) +
+                                                   2 * NR * mk_max64(dim, ATTENTION_KEYS));
     REAL *dense = mk_scratch(bytes);
     REAL *queries = dense + count_padded * dim;
     REAL *tile = queries + count_padded * dim + LANES;
     REAL *keys = tile + count_padded * MICRO_TILE_ROW;
     REAL *values = keys + ATTENTION_KEYS * dim + LANES;
     REAL *temporary = values + ATTENTION_KEYS * padded;
+#if MICRO_HAS_PAIRS
+    const bool pairs = s->pairs && !thin;
+    REAL *rounded = temporary + NR * mk_max64(dim, ATTENTION_KEYS);
+    // Of the scores: the queries stay as they are.
+    const REAL scale = pairs ? (REAL)s->options.scale : 1;
+#else
+    const bool pairs = false;
+    const REAL scale = 1;
+#endif
 
     for (int64_t i = 0; i < count; i++) maximum[i] = -(REAL)INFINITY, sum[i] = 0;
     memset(out, 0, (size_t)(count * padded) * sizeof(REAL));
-    RFN(gather_rows)(dense, s->q, rows, dim, (REAL)s->options.scale);
-    if (!thin)
-        for (int64_t i = 0; i < count; i += MR)
+    if (pairs) {
+#if MICRO_HAS_PAIRS
+        RFN(pack_pairs_of)(queries, (char *)dense, s->q, rows, dim);
+#endif
+    } else {
+        RFN(gather_rows)(dense, s->q, rows, dim, (REAL)s->options.scale);
+        for (int64_t i = 0; i < count && !thin; i += MR)
             RFN(transpose_strip)(queries + i * dim, MR, MR, dense + i * dim, dim, (int)mk_min64(MR, count - i), dim);
+    }
 
     attention_range visible[ATTENTION_ROWS];
     for (int64_t i = 0; i < count; i++) visible[i] = attention_visible(s, rows->batch, (rows->first + i) / rows->heads);
@@ -60,6 +78,11 @@ static void RFN(attend)(const attention_job *job, const attention_rows *rows, in
         if (thin) {
             RFN(thin_dots)(tile, MICRO_TILE_ROW, dense, dim, k, k_row * mk_size_of(s->k->dtype), s->k->dtype, count, n,
                            dim);
+#if MICRO_HAS_PAIRS
+        } else if (pairs) {
+            RFN(pack_pairs)(keys, NR, k, k_row, n, dim);
+            RFN(product_pairs)(count, n, dim / 2, queries, keys, tile, MICRO_TILE_ROW, false);
+#endif
         } else {
             RFN(pack)(keys, NR, k, s->k->dtype, k_row, 1, n, dim, temporary);
             RFN(product_packed)(count, n, dim, queries, keys, tile, MICRO_TILE_ROW, false);
@@ -67,12 +90,21 @@ static void RFN(attend)(const attention_job *job, const attention_rows *rows, in
         for (int64_t i = 0; i < count; i++) {
             REAL *score = tile + i * MICRO_TILE_ROW;
             const int64_t low = mk_max64(0, visible[i].begin - key), high = mk_min64(n, visible[i].end - key);
-            if (low >= high) {
+            if (low < high) {
+                if (scale != 1)
+                    for (int64_t j = 0; j < n; j++) score[j] *= scale;
+                if (s->bias) RFN(add_bias)(score + low, s, rows, i, key + low, key + high);
+                RFN(softmax_step)(score, low, high, n, &maximum[i], &sum[i], out + i * padded, dim);
+            } else {
                 for (int64_t j = 0; j < n; j++) score[j] = 0;
-                continue;
             }
-            if (s->bias) RFN(add_bias)(score + low, s, rows, i, key + low, key + high);
-            RFN(softmax_step)(score, low, high, n, &maximum[i], &sum[i], out + i * padded, dim);
+#if MICRO_HAS_PAIRS
+            if (pairs) {
+                // The partner of an odd last key.
+                score[n] = 0;
+                RFN(round_row)(rounded + i * MICRO_PAIR_ROW, score, n);
+            }
+#endif
         }
         if (thin) {
             const int64_t v_bytes = v_row * mk_size_of(s->v->dtype);
@@ -87,6 +119,11 @@ static void RFN(attend)(const attention_job *job, const attention_rows *rows, in
                     for (int64_t d = 0; d < dim; d++) out[i * padded + d] += weight * values[d];
                 }
             }
+#if MICRO_HAS_PAIRS
+        } else if (pairs) {
+            RFN(pack_row_pairs)(values, v, v_row * 2, dim, n);
+            RFN(product_pair_rows)(count, dim, (n + 1) / 2, rounded, values, out, padded);
+#endif
         } else {
             RFN(pack)(values, NR, v, s->v->dtype, 1, v_row, dim, n, temporary);
             RFN(product_tile_rows)(count, dim, n, tile, values, out, padded);

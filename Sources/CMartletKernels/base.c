@@ -97,6 +97,7 @@ void mk_parallel_range_slow(int64_t total, int64_t grain, mk_range_fn fn, void *
 // MARK: instruction sets
 
 int mk_isa_level = MK_ISA_BASELINE;
+bool mk_pairs_are_fast;
 static const char *const isa_names[MK_ISA_COUNT] = {"baseline", "avx2", "avx512", "avx512bf16"};
 
 static int best_isa_level(void) {
@@ -133,6 +134,10 @@ int mk_set_isa(const char *name) {
 __attribute__((constructor)) static void start(void) {
     atomic_store(&thread_count, default_thread_count());
     mk_isa_level = best_isa_level();
+#if defined(__x86_64__)
+    // Intel's unit for them, after Cooper Lake, has half the rate of its float unit.
+    mk_pairs_are_fast = __builtin_cpu_is("amd") || __builtin_cpu_is("cooperlake");
+#endif
     const char *wanted = getenv("MARTLET_ISA");
     if (wanted != NULL && *wanted != 0 && mk_set_isa(wanted) != 0) {
         fprintf(stderr, "MARTLET_ISA=%s: expected baseline, avx2, avx512 or avx512bf16, and at most %s here\n", wanted,

@@ -1,6 +1,10 @@
 // Register-tiled products on packed or in-place blocks, for the REAL and instruction set of the including file (see
 // mk_each_real.h). MR x NR is the register tile.
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #undef MR
 #undef NR
 // The accumulators (MR x 2 registers), two registers of b and one or two for a must fit the register file.
@@ -15,12 +19,25 @@
 #endif
 #define NR (2 * LANES)
 
+// Pairs of bfloat16 numbers, each pair as one float, and sums of their products: see pair_kernels.h.
+#undef MICRO_HAS_PAIRS
+#define MICRO_HAS_PAIRS (MK_ISA_LEVEL == 3 && !REAL_IS_DOUBLE)
+
+MK_INLINE RFN(vec) RFN(multiply_add)(RFN(vec) sum, RFN(vec) left, RFN(vec) right, const bool pairs) {
+#if MICRO_HAS_PAIRS
+    if (pairs) return (RFN(vec))_mm512_dpbf16_ps((__m512)sum, (__m512bh)left, (__m512bh)right);
+#else
+    (void)pairs;
+#endif
+    return sum + left * right;
+}
+
 // c[rows, vectors * LANES] (+)= a[rows, k] b[k, ...], element (i, p) of a at a[i * a_row + p * a_step]. With rows,
-// vectors and a_row known when this is inlined, everything stays in registers. Memory from `ahead` on, where there is
-// any, is prefetched meanwhile, ahead_step bytes for each step of k.
+// vectors, a_row and pairs known when this is inlined, everything stays in registers. Memory from `ahead` on, where
+// there is any, is prefetched meanwhile, ahead_step bytes for each step of k.
 MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REAL *a, const int64_t a_row,
                          int64_t a_step, const REAL *b, int64_t b_step, REAL *c, int64_t c_row, bool accumulate,
-                         const char *ahead, int64_t ahead_step) {
+                         const bool pairs, const char *ahead, int64_t ahead_step) {
     RFN(vec) sum[MR][2];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
@@ -38,7 +55,7 @@ MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REA
         for (int i = 0; i < rows; i++) {
             RFN(vec) left = (RFN(vec))a[i * a_row];
 #pragma clang loop unroll(full)
-            for (int j = 0; j < vectors; j++) sum[i][j] += left * right[j];
+            for (int j = 0; j < vectors; j++) sum[i][j] = RFN(multiply_add)(sum[i][j], left, right[j], pairs);
         }
     }
 #pragma clang loop unroll(full)
@@ -50,12 +67,12 @@ MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REA
         }
 }
 
-#define MICRO_CASE(rows)                                                                       \
-    case rows:                                                                                 \
-        if (vectors == 2)                                                                      \
-            RFN(tile)(rows, 2, k, a, a_row, a_step, b, b_step, c, c_row, accumulate, NULL, 0); \
-        else                                                                                   \
-            RFN(tile)(rows, 1, k, a, a_row, a_step, b, b_step, c, c_row, accumulate, NULL, 0); \
+#define MICRO_CASE(rows)                                                                              \
+    case rows:                                                                                        \
+        if (vectors == 2)                                                                             \
+            RFN(tile)(rows, 2, k, a, a_row, a_step, b, b_step, c, c_row, accumulate, pairs, NULL, 0); \
+        else                                                                                          \
+            RFN(tile)(rows, 1, k, a, a_row, a_step, b, b_step, c, c_row, accumulate, pairs, NULL, 0); \
         break;
 #if MR == 14
 #define MICRO_CASES \
@@ -73,13 +90,14 @@ MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REA
 static void RFN(micro_packed)(int rows, int vectors, int64_t k, const REAL *a, int64_t a_step, const REAL *b,
                               int64_t b_step, REAL *c, int64_t c_row, bool accumulate) {
     const int64_t a_row = 1;
+    const bool pairs = false;
     switch (rows == 1 ? 1 : (rows + 1) & ~1) { MICRO_CASES }
 }
 
 // The same for a whole MR x NR tile, and `ahead` comes into the cache.
 static __attribute__((unused)) void RFN(micro_whole)(int64_t k, const REAL *a, const REAL *b, REAL *c, int64_t c_row,
                                                      bool accumulate, const char *ahead, int64_t ahead_step) {
-    RFN(tile)(MR, 2, k, a, 1, MR, b, NR, c, c_row, accumulate, ahead, ahead_step);
+    RFN(tile)(MR, 2, k, a, 1, MR, b, NR, c, c_row, accumulate, false, ahead, ahead_step);
 }
 
 // a is a row-major block whose rows are MICRO_TILE_ROW apart: a constant, so that no register holds an address per row.
@@ -87,8 +105,27 @@ static __attribute__((unused)) void RFN(micro_whole)(int64_t k, const REAL *a, c
 static void RFN(micro_rows)(int rows, int vectors, int64_t k, const REAL *a, const REAL *b, int64_t b_step, REAL *c,
                             int64_t c_row, bool accumulate) {
     const int64_t a_row = MICRO_TILE_ROW, a_step = 1;
+    const bool pairs = false;
     switch (rows == 1 ? 1 : (rows + 1) & ~1) { MICRO_CASES }
 }
+#endif
+
+#if MICRO_HAS_PAIRS
+// micro_packed and micro_rows of pairs: k counts pairs. Rows of a are MICRO_PAIR_ROW apart in pair_rows.
+static void RFN(pair_packed)(int rows, int vectors, int64_t k, const REAL *a, int64_t a_step, const REAL *b,
+                             int64_t b_step, REAL *c, int64_t c_row, bool accumulate) {
+    const int64_t a_row = 1;
+    const bool pairs = true;
+    switch (rows == 1 ? 1 : (rows + 1) & ~1) { MICRO_CASES }
+}
+#if defined(MICRO_PAIR_ROW)
+static void RFN(pair_rows)(int rows, int vectors, int64_t k, const REAL *a, const REAL *b, int64_t b_step, REAL *c,
+                           int64_t c_row, bool accumulate) {
+    const int64_t a_row = MICRO_PAIR_ROW, a_step = 1;
+    const bool pairs = true;
+    switch (rows == 1 ? 1 : (rows + 1) & ~1) { MICRO_CASES }
+}
+#endif
 #endif
 #undef MICRO_CASE
 #undef MICRO_CASES

@@ -12,7 +12,10 @@
 #include "mk_real.h"
 #include MK_REAL_KERNELS
 #undef REAL_IS_DOUBLE
+// Double precision gains nothing from AVX512-BF16.
+#if MK_ISA_LEVEL < 3
 #define REAL_IS_DOUBLE 1
 #include "mk_real.h"
 #include MK_REAL_KERNELS
 #undef REAL_IS_DOUBLE
+#endif

@@ -161,3 +161,13 @@ MK_INLINE REAL RFN(row_exp)(REAL *out, const REAL *x, REAL shift, int64_t n) {
     }
     return sum;
 }
+// The same for whole registers, n being a multiple of LANES: no element is computed alone.
+MK_INLINE REAL RFN(row_exp_whole)(REAL *out, const REAL *x, REAL shift, int64_t n) {
+    RFN(vec) sum = (RFN(vec))(REAL)0;
+    for (int64_t i = 0; i < n; i += LANES) {
+        REAL_LOOP
+        for (int j = 0; j < LANES; j++) out[i + j] = RFN(exp_nonpositive)(x[i + j] - shift);
+        sum += RFN(load)(out + i);
+    }
+    return RFN(add_lanes)(sum);
+}
