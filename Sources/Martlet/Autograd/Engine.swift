@@ -20,15 +20,15 @@ final class Engine {
     /// Whether leaves get their `grad`; otherwise gradients are handed to the targets.
     private let accumulate: Bool
     private let checksNumbers: Bool
-    private var leaves: [ObjectIdentifier: Leaf] = [:]
-    private var ready: [Node] = []
+    @exclusivity(unchecked) private var leaves: [ObjectIdentifier: Leaf] = [:]
+    @exclusivity(unchecked) private var ready: [Node] = []
 
     /// Tensors whose gradients the caller asked for, by leaf or by (node, output).
-    private var leafTargets: [ObjectIdentifier: [Int]] = [:]
-    private var nodeTargets: [ObjectIdentifier: [(output: Int32, slot: Int)]] = [:]
+    @exclusivity(unchecked) private var leafTargets: [ObjectIdentifier: [Int]] = [:]
+    @exclusivity(unchecked) private var nodeTargets: [ObjectIdentifier: [(output: Int32, slot: Int)]] = [:]
     private(set) var results: [Tensor?] = []
     /// Operations recorded before every target lead to none.
-    private var earliest: UInt64 = 0
+    @exclusivity(unchecked) private var earliest: UInt64 = 0
 
     /// Whether this pass runs inside another one of this thread (started by a hook, a custom function or a fused
     /// operation's derivative), and what it displaced of that one's state.

@@ -59,30 +59,30 @@ package final class Node: @unchecked Sendable {
     let name: StaticString
     /// Grows with time: the engine runs late operations first.
     let sequence: UInt64
-    var edges = SmallList<Edge>()
-    var saved = SmallList<SavedTensor>()
+    @exclusivity(unchecked) var edges = SmallList<Edge>()
+    @exclusivity(unchecked) var saved = SmallList<SavedTensor>()
     /// Receives the gradient of output 0 (of the only output, nearly always); nil once freed.
-    var backward: Backward?
+    @exclusivity(unchecked) var backward: Backward?
     /// Shapes and types of the outputs of an operation that has several.
-    var outputs: [(dims: Dims, dtype: DType)] = []
+    @exclusivity(unchecked) var outputs: [(dims: Dims, dtype: DType)] = []
     /// Input shapes, kept only when broadcasting means that gradients must be summed back.
-    var inputDims: [Dims] = []
-    var wasFreed = false
+    @exclusivity(unchecked) var inputDims: [Dims] = []
+    @exclusivity(unchecked) var wasFreed = false
     /// Computes the output again from what is saved here. Set by operations that are cheap beside the memory of their
     /// output: those that save the output for their own derivative then keep this instead.
-    var recompute: ((Node) -> Tensor)?
+    @exclusivity(unchecked) var recompute: ((Node) -> Tensor)?
     /// The module path, kept in anomaly mode and while something is profiled.
     var origin: String?
-    var hooks: [(index: Int32, id: Int, call: (Tensor) -> Tensor?)] = []
+    @exclusivity(unchecked) var hooks: [(index: Int32, id: Int, call: (Tensor) -> Tensor?)] = []
     /// Weakly held tensors that keep their gradient although they are no leaves.
-    var retained: [(index: Int32, tensor: WeakTensor)] = []
+    @exclusivity(unchecked) var retained: [(index: Int32, tensor: WeakTensor)] = []
 
     // The engine's working state, valid while `run` is the number of the run.
-    var run: UInt64 = 0
-    var pending: Int32 = 0
-    var isNeeded = false
-    var gradient: Tensor?
-    var moreGradients: [Tensor?] = []
+    @exclusivity(unchecked) var run: UInt64 = 0
+    @exclusivity(unchecked) var pending: Int32 = 0
+    @exclusivity(unchecked) var isNeeded = false
+    @exclusivity(unchecked) var gradient: Tensor?
+    @exclusivity(unchecked) var moreGradients: [Tensor?] = []
 
     init(_ name: StaticString) {
         self.name = name

@@ -9,9 +9,9 @@ package final class Storage: @unchecked Sendable {
     package let pointer: UnsafeMutableRawPointer
     package let byteCount: Int
     /// Counts writes: autograd refuses a backward pass whose saved value was overwritten since.
-    package var version: Int = 0
+    @exclusivity(unchecked) package var version: Int = 0
     /// The op that wrote last, for that refusal's message.
-    package var lastWriter: StaticString = "creation"
+    @exclusivity(unchecked) package var lastWriter: StaticString = "creation"
     /// What keeps borrowed memory alive; nil when the memory is ours.
     let owner: AnyObject?
     package let isReadOnly: Bool

@@ -15,30 +15,30 @@ internal import CMartletKernels
 /// Tensors may be read from several threads at once; writing one while another thread uses it is a race, as with any
 /// array.
 public class Tensor: @unchecked Sendable {
-    package final internal(set) var storage: Storage
-    package final internal(set) var dims: Dims
-    package final internal(set) var strideDims: Dims
+    @exclusivity(unchecked) package final internal(set) var storage: Storage
+    @exclusivity(unchecked) package final internal(set) var dims: Dims
+    @exclusivity(unchecked) package final internal(set) var strideDims: Dims
     /// Where the first element is in the storage, in elements.
-    package final internal(set) var offset: Int
-    public final internal(set) var dtype: DType
-    package final internal(set) var isContiguous: Bool
+    @exclusivity(unchecked) package final internal(set) var offset: Int
+    @exclusivity(unchecked) public final internal(set) var dtype: DType
+    @exclusivity(unchecked) package final internal(set) var isContiguous: Bool
 
     // MARK: autograd
 
     /// The operation that made this tensor, when it was recorded.
-    final var nodeStorage: Node?
-    final var outputIndex: Int32 = 0
+    @exclusivity(unchecked) final var nodeStorage: Node?
+    @exclusivity(unchecked) final var outputIndex: Int32 = 0
     /// Set by the user on a leaf: gradients are wanted.
-    final var leafRequiresGrad = false
+    @exclusivity(unchecked) final var leafRequiresGrad = false
     /// The tensor whose memory this one views (never itself a view), kept while gradients are recorded so that an
     /// in-place write through a view reaches the history of the whole.
-    final var viewBase: Tensor?
+    @exclusivity(unchecked) final var viewBase: Tensor?
     /// How often the history of this tensor, as a base of views, was rewritten by in-place operations; and for a view
     /// the count its own history was made at.
-    final var historyVersion: Int32 = 0
+    @exclusivity(unchecked) final var historyVersion: Int32 = 0
     /// A view made while nothing was recorded: its base does not learn of recorded writes through it.
-    final var isUntrackedView = false
-    final var extras: Extras?
+    @exclusivity(unchecked) final var isUntrackedView = false
+    @exclusivity(unchecked) final var extras: Extras?
 
     /// What few tensors have.
     final class Extras {
