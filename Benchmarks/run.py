@@ -16,14 +16,16 @@ import harness  # noqa: E402
 import loader  # noqa: E402
 import ops  # noqa: E402
 import palm_train  # noqa: E402
+import scaling  # noqa: E402
 
 BENCHMARKS = {"palm-train": palm_train, "eager-overhead": eager_overhead, "ops": ops, "generate": generate,
-              "loader": loader}
+              "loader": loader, "scaling": scaling}
 
 # What `all` runs.
 STANDARD = [["palm-train", "--size", size, "--dtype", dtype] for size in ("34m", "8m", "110m")
             for dtype in ("bf16", "f32")]
-STANDARD += [["eager-overhead"], ["ops", "--dtype", "f32"], ["ops", "--dtype", "bf16"], ["generate"], ["loader"]]
+STANDARD += [["eager-overhead"], ["ops", "--dtype", "f32"], ["ops", "--dtype", "bf16"], ["generate"], ["loader"],
+             ["scaling"]]
 
 
 class Tools:

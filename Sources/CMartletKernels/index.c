@@ -66,10 +66,17 @@ typedef struct gather_job {
     int64_t element;
 } gather_job;
 
+// Elements whose place is looked up before their turn.
+enum { AHEAD = 24 };
+
 #define MK_GATHER_RUN(T)                                                                                               \
     for (int64_t i = 0; i < n; i++) {                                                                                  \
         int64_t k = *(const int64_t *)(index + i * index_stride);                                                      \
         k += k < 0 ? size : 0;                                                                                         \
+        if (i + AHEAD < n) {                                                                                           \
+            int64_t l = *(const int64_t *)(index + (i + AHEAD) * index_stride);                                        \
+            __builtin_prefetch(in + (i + AHEAD) * in_stride + (l + (l < 0 ? size : 0)) * step);                        \
+        }                                                                                                              \
         *(T *)(out + i * out_stride) = *(const T *)(in + i * in_stride + k * step);                                    \
     }                                                                                                                  \
     break;
@@ -143,9 +150,51 @@ int64_t mk_gather(const mk_tensor *out, const mk_tensor *in, const mk_tensor *in
     return bad;
 }
 
+typedef struct copy_job {
+    char *out;
+    const char *in, *index;
+    int64_t bytes, in_step, out_step, index_step, size;
+} copy_job;
+
+// Rows lie anywhere in memory, and the processor cannot guess where the next one is.
+static void copy_rows(void *context, int64_t begin, int64_t end) {
+    const copy_job *job = context;
+    const char *next = NULL;
+    for (int64_t i = begin; i <= end; i++) {
+        const char *row = next;
+        if (i < end) {
+            int64_t k = *(const int64_t *)(job->index + i * job->index_step);
+            next = job->in + (k + (k < 0 ? job->size : 0)) * job->in_step;
+            for (int64_t at = 0; at < job->bytes && at < 4096; at += 64) __builtin_prefetch(next + at);
+        }
+        if (i > begin) memcpy(job->out + (i - 1) * job->out_step, row, (size_t)job->bytes);
+    }
+}
+
+// Whether what follows the first dimension is one run of memory.
+static bool has_whole_rows(const mk_tensor *t) {
+    mk_tensor row = *t;
+    row.shape[0] = 1;
+    return mk_is_contiguous(&row);
+}
+
 int64_t mk_index_select(const mk_tensor *out, const mk_tensor *in, const mk_tensor *index, int32_t dim) {
     int64_t bad = first_out_of_range(index, in->shape[dim]);
     if (bad >= 0) return bad;
+    if (dim == 0 && has_whole_rows(in) && has_whole_rows(out)) {
+        copy_job job = {.out = out->data,
+                        .in = in->data,
+                        .index = index->data,
+                        .in_step = mk_byte_stride(in, 0),
+                        .out_step = mk_byte_stride(out, 0),
+                        .index_step = mk_byte_stride(index, 0),
+                        .size = in->shape[0]};
+        const int64_t rows = out->shape[0], count = mk_count(out);
+        if (count == 0) return -1;
+        job.bytes = count / rows * mk_size_of(in->dtype);
+        mk_parallel_range(rows, mk_grain_of(count / rows), copy_rows, &job);
+        return -1;
+    }
     mk_tensor spread = spread_index(index, out, dim);
     gather(out, in, &spread, dim);
     return -1;

@@ -1,5 +1,6 @@
-// Our own matrix product: double precision, integers, products too small or too thin for oneDNN, and bfloat16 on
-// processors whose bfloat16 unit is slower than their float unit (operands are widened while they are packed).
+// Our own matrix product: everything but batches of float matrices, float16, and bfloat16 on processors with a matrix unit
+// for it. Bfloat16 operands are multiplied as they are where the processor does that faster than float, and are
+// widened while they are packed elsewhere.
 //
 // A product is cut into output tiles that fit the second-level cache. A tile packs its operands into strips for the
 // register kernel of micro_kernels.h and sums over k in fixed blocks, so how tiles are cut and which thread gets them
@@ -17,7 +18,9 @@ typedef struct {
     double alpha, beta;
     const void *scale; // of each column, in the accumulation type; NULL for none
     int64_t tile_m, tile_n, tile_k;
-    bool direct; // register tiles are written straight to out
+    bool direct;   // register tiles are written straight to out
+    bool pairs;    // bfloat16 operands as they are, two numbers along k at a time (pair_kernels.h): panels only
+    int64_t steps; // along k: pairs or numbers; tile_k of a panel counts these
 } product;
 
 typedef void (*product_fn)(const product *g, const char *a, const char *b, char *out, int64_t m, int64_t n,
@@ -31,10 +34,11 @@ typedef struct {
     int32_t bytes;         // of one element of the accumulation type
 } product_kernels;
 
+#define MK_WANT_AVX512BF16
 #define MK_REAL_KERNELS "matmul_kernels.h"
 #define MK_KERNELS "mk_each_real.h"
 #include "mk_each_isa.h"
-static const product_kernels *const f32_kernels[MK_ISA_COUNT] = MK_ISA_TABLES(product_kernels_f32);
+static const product_kernels *const f32_kernels[MK_ISA_COUNT] = MK_ISA_TABLES_BF16(product_kernels_f32);
 static const product_kernels *const f64_kernels[MK_ISA_COUNT] = MK_ISA_TABLES(product_kernels_f64);
 
 typedef struct {
@@ -50,7 +54,9 @@ typedef struct {
 static void run_tiles(void *context, int64_t chunk) {
     const product_job *job = context;
     const product *g = &job->g;
-    void *scratch = mk_scratch(job->scratch_bytes);
+    // Small products are over before memory is found.
+    char local[8192] __attribute__((aligned(64)));
+    void *scratch = job->scratch_bytes <= (int64_t)sizeof local ? local : mk_scratch(job->scratch_bytes);
     const int64_t a_bytes = mk_size_of(g->a_dtype), b_bytes = mk_size_of(g->b_dtype);
     const int64_t out_bytes = mk_size_of(g->out_dtype);
     const int64_t end = mk_min64(job->tiles, (chunk + 1) * job->per_chunk);
@@ -65,13 +71,13 @@ static void run_tiles(void *context, int64_t chunk) {
                 job->out + batch * job->out_batch + (i * g->out_row + j * g->out_column) * out_bytes,
                 mk_min64(g->tile_m, g->m - i), mk_min64(g->tile_n, g->n - j), scratch);
     }
-    mk_scratch_free(scratch, job->scratch_bytes);
+    if (scratch != local) mk_scratch_free(scratch, job->scratch_bytes);
 }
 
 // MARK: large products
 
 // Columns of b are packed once for all threads, as many as fit PANEL_BYTES; then each thread takes blocks of rows.
-enum { PANEL_BYTES = 16 << 20, ROWS_OF_BLOCK = 224, STRIPS_OF_CHUNK = 8 };
+enum { PANEL_BYTES = 16 << 20, ROWS_OF_BLOCK = 224, STRIPS_OF_CHUNK = 8, DEEPEST = 8192 };
 
 typedef struct {
     product g;
@@ -106,7 +112,7 @@ static void run_rows(void *context, int64_t chunk) {
     if (g.scale) g.scale = (const float *)g.scale + j;
     void *scratch = mk_scratch(job->scratch_bytes);
     kernels->rows_of_panel(&g, job->a + i * g.a_row * mk_size_of(g.a_dtype),
-                           (const char *)job->panel + j * g.k * kernels->bytes,
+                           (const char *)job->panel + j * g.steps * kernels->bytes,
                            job->out + (i * g.out_row + j * g.out_column) * mk_size_of(g.out_dtype), i_end - i,
                            j_end - j, scratch);
     mk_scratch_free(scratch, job->scratch_bytes);
@@ -116,9 +122,10 @@ static void panel_product(const product *g, const product_kernels *kernels, cons
     const int64_t rows = kernels->rows, columns = kernels->columns, bytes = kernels->bytes;
     const int64_t threads = mk_thread_count();
     panel_job job = {.g = *g, .kernels = kernels, .a = a};
-    job.g.tile_k = mk_div_up(g->k, mk_div_up(g->k, 512));
-    const bool keeps = !g->direct && g->k > job.g.tile_k;
-    int64_t width = PANEL_BYTES / (g->k * bytes) / columns * columns;
+    const int64_t steps = job.g.steps = g->pairs ? mk_div_up(g->k, 2) : g->k;
+    job.g.tile_k = mk_div_up(steps, mk_div_up(steps, 512));
+    const bool keeps = !g->direct && steps > job.g.tile_k;
+    int64_t width = PANEL_BYTES / (steps * bytes) / columns * columns;
     width = mk_min64(mk_max64(width, 4 * columns), keeps ? 2048 : INT64_MAX / 2);
     width = mk_min64(mk_div_up(mk_div_up(g->n, mk_div_up(g->n, width)), columns) * columns, width);
     job.row_strips = mk_div_up(g->m, rows);
@@ -127,8 +134,9 @@ static void panel_product(const product *g, const product_kernels *kernels, cons
     const int64_t rounds = mk_max64(mk_div_up(least, threads), job.row_strips >= 10 * threads ? 2 : 1);
     job.row_blocks = mk_min64(job.row_strips, rounds * threads);
     job.column_blocks = mk_div_up(threads, job.row_blocks);
-    job.temporary_bytes = g->b_row == 1 && g->b_dtype != (bytes == 8 ? MK_F64 : MK_F32) ? columns * g->k * bytes : 0;
-    const int64_t panel_bytes = (mk_min64(mk_div_up(g->n, columns) * columns, width) * g->k + 16) * bytes;
+    const bool widens = !g->pairs && g->b_row == 1 && g->b_dtype != (bytes == 8 ? MK_F64 : MK_F32);
+    job.temporary_bytes = widens ? columns * g->k * bytes : 0;
+    const int64_t panel_bytes = (mk_min64(mk_div_up(g->n, columns) * columns, width) * steps + 16) * bytes;
     job.panel = mk_scratch(panel_bytes);
     for (int64_t j = 0; j < g->n; j += width) {
         job.g.n = mk_min64(width, g->n - j);
@@ -143,6 +151,17 @@ static void panel_product(const product *g, const product_kernels *kernels, cons
         mk_parallel(job.row_blocks * job.column_blocks, run_rows, &job);
     }
     mk_scratch_free(job.panel, panel_bytes);
+}
+
+// Above this products pay for packing all of an operand first.
+static bool is_large(int64_t m, int64_t n, int64_t k) { return m * n * k > 1 << 20; }
+
+bool mk_matmul_takes_pairs(int64_t m, int64_t n, int64_t k, int64_t a_row, int64_t a_column, int64_t b_row,
+                           int64_t b_column) {
+    // An operand along k is read pair by pair, one across it row by row.
+    return mk_has_fast_pairs() && m > THIN_ROWS && n > THIN_ROWS && k <= 8 * DEEPEST && is_large(m, n, k) &&
+           ((a_column == 1 && a_row % 2 == 0 && k % 2 == 0) || a_row == 1) &&
+           ((b_row == 1 && b_column % 2 == 0 && k % 2 == 0) || b_column == 1);
 }
 
 static void swap64(int64_t *a, int64_t *b) {
@@ -228,8 +247,18 @@ static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_ten
         const int64_t rows = kernels->rows, columns = kernels->columns;
         g->direct = g->k > 0 && !scale && alpha == 1 && (beta == 0 || beta == 1) && g->out_column == 1 &&
                     g->out_dtype == (kernels->bytes == 8 ? MK_F64 : MK_F32);
-        if (batch == 1 && g->m * g->n * g->k > (1 << 20) && g->k <= 8192) {
-            panel_product(g, kernels, job.a, job.b, job.out);
+        g->pairs = batch == 1 && !scale && g->a_dtype == MK_BF16 && g->b_dtype == MK_BF16 &&
+                   mk_matmul_takes_pairs(g->m, g->n, g->k, g->a_row, g->a_column, g->b_row, g->b_column);
+        if (batch == 1 && is_large(g->m, g->n, g->k) && (g->direct || g->pairs || g->k <= DEEPEST)) {
+            // What is written straight to out is added there, too: a long k in several products.
+            const int64_t deep = g->pairs ? g->k : mk_div_up(g->k, mk_div_up(g->k, DEEPEST));
+            for (int64_t p = 0; p < g->k; p += deep) {
+                product part = *g;
+                part.k = mk_min64(deep, g->k - p);
+                if (p > 0) part.beta = 1;
+                panel_product(&part, kernels, job.a + p * g->a_column * mk_size_of(g->a_dtype),
+                              job.b + p * g->b_row * mk_size_of(g->b_dtype), job.out);
+            }
             return;
         }
         g->tile_k = mk_min64(g->k, 256);

@@ -1,5 +1,6 @@
 // One tile of a product for one floating type and one instruction set; see matmul.c.
 #include "micro_kernels.h"
+#include "pair_kernels.h"
 #include "thin_kernels.h"
 
 // out (+)= alpha * c for a block whose columns may have any stride. beta 0 does not read out.
@@ -89,37 +90,75 @@ static void RFN(product_tile)(const product *g, const char *a, const char *b, ch
 static void RFN(pack_panel)(const product *g, const char *b, int64_t first, int64_t last, void *panel,
                             void *temporary) {
     const int64_t columns = mk_min64(g->n, last * NR) - first * NR;
+#if MICRO_HAS_PAIRS
+    if (g->pairs) {
+        REAL *to = (REAL *)panel + first * NR * g->steps;
+        const char *from = b + first * NR * g->b_column * 2;
+        if (g->b_row == 1) RFN(pack_pairs)(to, NR, from, g->b_column, columns, g->k);
+        else RFN(pack_row_pairs)(to, from, g->b_row * 2, columns, g->k);
+        return;
+    }
+#endif
     RFN(pack)((REAL *)panel + first * NR * g->k, NR, b + first * NR * g->b_column * mk_size_of(g->b_dtype), g->b_dtype,
               g->b_column, g->b_row, columns, g->k, temporary);
+}
+
+// The rows of a that product_rows works on, for steps s0..<s0 + steps along k.
+MK_INLINE void RFN(pack_rows_of_a)(const product *g, REAL *packed, const char *a, int64_t m, int64_t s0, int64_t steps,
+                                   REAL *temporary) {
+#if MICRO_HAS_PAIRS
+    if (g->pairs) {
+        const int64_t k = mk_min64(g->k - 2 * s0, 2 * steps);
+        const char *from = a + 2 * s0 * g->a_column * 2;
+        if (g->a_column == 1) RFN(pack_pairs)(packed, MR, from, g->a_row, m, k);
+        else RFN(pack_row_pairs_of)(packed, MR, from, g->a_column * 2, m, k);
+        return;
+    }
+#endif
+    RFN(pack)(packed, MR, a + s0 * g->a_column * mk_size_of(g->a_dtype), g->a_dtype, g->a_row, g->a_column, m, steps,
+              temporary);
+}
+
+MK_INLINE void RFN(micro_of)(const product *g, int rows, int64_t steps, const REAL *left, const REAL *right, REAL *c,
+                             int64_t c_row, bool accumulate) {
+#if MICRO_HAS_PAIRS
+    if (g->pairs) {
+        RFN(pair_packed)(rows, 2, steps, left, MR, right, NR, c, c_row, accumulate);
+        return;
+    }
+#else
+    (void)g;
+#endif
+    RFN(micro_packed)(rows, 2, steps, left, MR, right, NR, c, c_row, accumulate);
 }
 
 // out[0..<m, 0..<n] of one batch element with b's columns packed by pack_panel: packs its rows of a, a block of k at a
 // time, which stay in the second-level cache while strips of b pass by. Sums as product_tile does.
 static void RFN(product_rows)(const product *g, const char *a, const void *panel, char *out, int64_t m, int64_t n,
                               void *scratch) {
-    const int64_t tile_k = g->tile_k, k_all = g->k;
+    const int64_t tile = g->tile_k, all = g->steps;
     const int64_t m_padded = (m + MR - 1) / MR * MR, n_padded = (n + NR - 1) / NR * NR;
     // Sums of several blocks of k are kept in float until the last one.
-    const bool keeps = !g->direct && k_all > tile_k;
+    const bool keeps = !g->direct && all > tile;
     REAL *packed = scratch;
-    REAL *c = packed + m_padded * tile_k + 16;
+    REAL *c = packed + m_padded * tile + 16;
     REAL *row = c + (keeps ? m_padded * n_padded : MR * NR);
     REAL *temporary = row + NR;
-    const int64_t a_bytes = mk_size_of(g->a_dtype), out_bytes = mk_size_of(g->out_dtype);
+    const int64_t out_bytes = mk_size_of(g->out_dtype);
     product edge = *g;
-    for (int64_t k0 = 0; k0 < k_all; k0 += tile_k) {
-        const int64_t k = k_all - k0 < tile_k ? k_all - k0 : tile_k;
-        const bool accumulate = k0 > 0 || g->beta != 0, is_last = k0 + k == k_all;
-        RFN(pack)(packed, MR, a + k0 * g->a_column * a_bytes, g->a_dtype, g->a_row, g->a_column, m, k, temporary);
+    for (int64_t s0 = 0; s0 < all; s0 += tile) {
+        const int64_t steps = all - s0 < tile ? all - s0 : tile;
+        const bool accumulate = s0 > 0 || g->beta != 0, is_last = s0 + steps == all;
+        RFN(pack_rows_of_a)(g, packed, a, m, s0, steps, temporary);
         for (int64_t j = 0; j < n; j += NR) {
             const int columns = n - j < NR ? (int)(n - j) : NR;
-            const REAL *right = (const REAL *)panel + j * k_all + k0 * NR;
+            const REAL *right = (const REAL *)panel + j * all + s0 * NR;
             // The next strip of b comes from the outer caches: a part of it with each tile.
-            const char *ahead = (const char *)(right + NR * k_all);
+            const char *ahead = (const char *)(right + NR * all);
             const int64_t ahead_step = NR * (int64_t)sizeof(REAL) * MR / m_padded;
             for (int64_t i = 0; i < m; i += MR) {
                 const int rows = m - i < MR ? (int)(m - i) : MR;
-                const REAL *left = packed + i * k;
+                const REAL *left = packed + i * steps;
                 char *to = out + (i * g->out_row + j * g->out_column) * out_bytes;
                 if (g->direct && rows == MR && columns == NR) {
                     // The memory that is written after the loop over k.
@@ -127,10 +166,10 @@ static void RFN(product_rows)(const product *g, const char *a, const void *panel
                         __builtin_prefetch((REAL *)to + r * g->out_row, 1);
                         __builtin_prefetch((REAL *)to + r * g->out_row + LANES, 1);
                     }
-                    RFN(micro_whole)(k, left, right, (REAL *)to, g->out_row, accumulate, ahead, ahead_step);
-                    ahead += k * ahead_step;
+                    RFN(micro_whole)(steps, left, right, (REAL *)to, g->out_row, accumulate, g->pairs, ahead,
+                                     ahead_step);
                 } else if (g->direct) {
-                    RFN(micro_packed)(rows, 2, k, left, MR, right, NR, c, NR, false);
+                    RFN(micro_of)(g, rows, steps, left, right, c, NR, false);
                     for (int r = 0; r < rows; r++)
                         for (int q = 0; q < columns; q++) {
                             REAL *at = (REAL *)to + r * g->out_row + q;
@@ -139,11 +178,16 @@ static void RFN(product_rows)(const product *g, const char *a, const void *panel
                 } else {
                     REAL *sums = keeps ? c + i * n_padded + j : c;
                     const int64_t sums_row = keeps ? n_padded : NR;
-                    RFN(micro_packed)(rows, 2, k, left, MR, right, NR, sums, sums_row, k0 > 0);
-                    if (!is_last) continue;
-                    if (g->scale) edge.scale = (const REAL *)g->scale + j;
-                    RFN(write_block)(&edge, to, sums, sums_row, rows, columns, row);
+                    if (rows == MR)
+                        RFN(micro_whole)(steps, left, right, sums, sums_row, s0 > 0, g->pairs, ahead, ahead_step);
+                    else
+                        RFN(micro_of)(g, rows, steps, left, right, sums, sums_row, s0 > 0);
+                    if (is_last) {
+                        if (g->scale) edge.scale = (const REAL *)g->scale + j;
+                        RFN(write_block)(&edge, to, sums, sums_row, rows, columns, row);
+                    }
                 }
+                ahead += steps * ahead_step;
             }
         }
     }

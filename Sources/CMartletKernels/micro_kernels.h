@@ -96,7 +96,16 @@ static void RFN(micro_packed)(int rows, int vectors, int64_t k, const REAL *a, i
 
 // The same for a whole MR x NR tile, and `ahead` comes into the cache.
 static __attribute__((unused)) void RFN(micro_whole)(int64_t k, const REAL *a, const REAL *b, REAL *c, int64_t c_row,
-                                                     bool accumulate, const char *ahead, int64_t ahead_step) {
+                                                     bool accumulate, bool pairs, const char *ahead,
+                                                     int64_t ahead_step) {
+#if MICRO_HAS_PAIRS
+    if (pairs) {
+        RFN(tile)(MR, 2, k, a, 1, MR, b, NR, c, c_row, accumulate, true, ahead, ahead_step);
+        return;
+    }
+#else
+    (void)pairs;
+#endif
     RFN(tile)(MR, 2, k, a, 1, MR, b, NR, c, c_row, accumulate, false, ahead, ahead_step);
 }
 

@@ -215,7 +215,7 @@ MK_INLINE float mk_erff(float x) {
     q = q * a + 6.3321637641e-01f;
     q = q * a + 1.1295803223e+00f;
     q = q * a - 1.8847024368e-04f;
-    float large = 1.0f - mk_expf(-q);
+    float large = 1.0f - mk_expf_nonpositive(-q);
     return mk_copysignf(a < 1.0f ? small : large, x);
 }
 

@@ -18,19 +18,32 @@ MK_INLINE __m512i RFN(interleave)(__m256i low, __m256i high) {
     return _mm512_permutexvar_epi16(order, _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
 }
 
-// Packs k rows of `lanes` numbers, row_bytes apart, as strips of NR lanes; an odd last row is paired with zeros. A second register
-// of a strip that no lane is in is left as it was.
-static void RFN(pack_row_pairs)(REAL *out, const char *in, int64_t row_bytes, int64_t lanes, int64_t k) {
-    for (int64_t s = 0; s < lanes; s += LANES) {
-        const __mmask16 mask = lanes - s >= LANES ? 0xffff : (__mmask16)((1u << (lanes - s)) - 1);
-        REAL *to = out + s / NR * NR * ((k + 1) / 2) + s % NR;
-        for (int64_t p = 0; p < k; p += 2, to += NR) {
-            const char *row = in + p * row_bytes + s * 2;
-            const __m256i low = _mm256_maskz_loadu_epi16(mask, row);
-            const __m256i high = p + 1 < k ? _mm256_maskz_loadu_epi16(mask, row + row_bytes) : _mm256_setzero_si256();
-            _mm512_storeu_si512(to, RFN(interleave)(low, high));
+// Packs k rows of `lanes` numbers, row_bytes apart, as strips of `width`, MR or NR; an odd last row is paired with zeros.
+// A second register of a strip that no lane is in is left as it was.
+MK_INLINE void RFN(pack_row_pairs_of)(REAL *out, const int width, const char *in, int64_t row_bytes, int64_t lanes,
+                                      int64_t k) {
+    const int part = width < LANES ? width : LANES;
+    const __mmask16 whole = (__mmask16)((1u << part) - 1);
+    const int64_t strip = width * ((k + 1) / 2);
+    for (int64_t p = 0; p < k; p += 2) {
+        const char *row = in + p * row_bytes, *ahead = row + 16 * row_bytes;
+        REAL *to = out + p / 2 * width;
+        for (int64_t s = 0; s < lanes; s += part) {
+            const __mmask16 mask = lanes - s >= part ? whole : (__mmask16)((1u << (lanes - s)) - 1);
+            // Rows may lie pages apart, where the processor does not prefetch by itself.
+            if (s % 32 < part) {
+                __builtin_prefetch(ahead + s * 2);
+                __builtin_prefetch(ahead + row_bytes + s * 2);
+            }
+            const __m256i low = _mm256_maskz_loadu_epi16(mask, row + s * 2);
+            const __m256i high =
+                p + 1 < k ? _mm256_maskz_loadu_epi16(mask, row + row_bytes + s * 2) : _mm256_setzero_si256();
+            _mm512_mask_storeu_epi32(to + s / width * strip + s % width, whole, RFN(interleave)(low, high));
         }
     }
+}
+static void RFN(pack_row_pairs)(REAL *out, const char *in, int64_t row_bytes, int64_t lanes, int64_t k) {
+    RFN(pack_row_pairs_of)(out, NR, in, row_bytes, lanes, k);
 }
 
 // n numbers rounded to bfloat16, n rounded up to 2 * LANES; neighbours make a pair.

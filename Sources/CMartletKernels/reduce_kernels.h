@@ -12,6 +12,13 @@ typedef double reduce_doubles __attribute__((ext_vector_type(16), aligned(8)));
 typedef int64_t reduce_integers __attribute__((ext_vector_type(16), aligned(8)));
 typedef uint64_t reduce_words __attribute__((ext_vector_type(16), aligned(8)));
 
+// The processor's own prefetching stops at the end of a page.
+#define MK_AHEAD(p)                                                                                                    \
+    do {                                                                                                               \
+        __builtin_prefetch((const char *)(p) + 2048);                                                                  \
+        __builtin_prefetch((const char *)(p) + 2112);                                                                  \
+    } while (0)
+
 // These serve vectors as well as scalars.
 #define MK_MAP_NONE(x) (x)
 #define MK_MAP_SQUARE(x) ((x) * (x))
@@ -62,6 +69,7 @@ typedef uint64_t reduce_words __attribute__((ext_vector_type(16), aligned(8)));
         V acc = (V)(T)(IDENTITY), nan = (V)(T)0;                                                                       \
         int64_t i = 0;                                                                                                 \
         for (; i + lanes <= n; i += lanes) {                                                                           \
+            MK_AHEAD(in + i);                                                                                          \
             V x = *(const V *)(in + i);                                                                                \
             x = MAP(x);                                                                                                \
             acc = MK_STEP_##ROW(OP, acc, x);                                                                           \

@@ -137,7 +137,7 @@ void mk_sort(const mk_tensor *values, const mk_tensor *indices, const mk_tensor 
 
 // Entries gathered before they are cut back to the k best.
 static int64_t topk_capacity(const sort_job *job) {
-    return mk_min64(job->length, mk_max64(2 * job->k, job->k + 256)) + TOPK_GROUP;
+    return mk_min64(job->length, mk_max64(2 * job->k, job->k + 64)) + TOPK_GROUP;
 }
 
 // The k best so far and newcomers are kept; once full, only the k best stay and the k-th is the bound. A newcomer must

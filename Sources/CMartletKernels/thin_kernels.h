@@ -34,10 +34,10 @@ MK_INLINE void RFN(thin_update_of)(REAL *c, int64_t c_row, const REAL *a, int64_
         }
 }
 
-// c[i, j] for some columns j of b, each contiguous along k.
+// c[i, j] for some columns j of b, each contiguous along k. What lies `ahead` bytes further is prefetched, unless 0.
 MK_INLINE void RFN(thin_dots_tile)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b,
                                    int64_t b_column_bytes, int32_t dtype, int64_t bytes, const int rows,
-                                   const int columns, int64_t k) {
+                                   const int columns, int64_t k, int64_t ahead) {
     RFN(vec) sum[4][4];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
@@ -51,6 +51,11 @@ MK_INLINE void RFN(thin_dots_tile)(REAL *c, int64_t c_row, const REAL *a, int64_
             REAL x[LANES];
             RFN(convert_in)(x, b + j * b_column_bytes + p * bytes, dtype, LANES);
             right[j] = RFN(load)(x);
+        }
+        // Once a line.
+        if (ahead && p * bytes % 64 == 0) {
+#pragma clang loop unroll(full)
+            for (int j = 0; j < columns; j++) __builtin_prefetch(b + j * b_column_bytes + p * bytes + ahead, 0, 2);
         }
 #pragma clang loop unroll(full)
         for (int i = 0; i < rows; i++) {
@@ -79,8 +84,10 @@ MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t 
                                  int64_t k) {
     for (int64_t j = 0; j < n; j += 4) {
         const char *columns = b + j * b_column_bytes;
-        // Short columns may lie pages apart, where the processor does not prefetch by itself.
-        if (k * bytes <= 2048)
+        // The processor does not prefetch across pages by itself.
+        const bool is_short = k * bytes <= 2048;
+        const int64_t ahead = is_short ? 0 : 4 * b_column_bytes;
+        if (is_short)
             for (int64_t q = 8; q < 12; q++)
                 for (int64_t line = 0; line < k * bytes; line += 64)
                     __builtin_prefetch(columns + q * b_column_bytes + line);
@@ -89,16 +96,17 @@ MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t 
             const REAL *left = a + i * a_row;
             // A group that is not full goes one element at a time; each element's order of sums is the same.
             if (n - j >= 4 && m - i >= 4) {
-                RFN(thin_dots_tile)(to, c_row, left, a_row, columns, b_column_bytes, dtype, bytes, 4, 4, k);
+                RFN(thin_dots_tile)(to, c_row, left, a_row, columns, b_column_bytes, dtype, bytes, 4, 4, k,
+                                    i == 0 ? ahead : 0);
             } else if (n - j >= 4) {
                 for (int64_t r = 0; r < m - i; r++)
                     RFN(thin_dots_tile)(to + r * c_row, c_row, left + r * a_row, a_row, columns, b_column_bytes, dtype,
-                                        bytes, 1, 4, k);
+                                        bytes, 1, 4, k, i + r == 0 ? ahead : 0);
             } else {
                 for (int64_t r = 0; r < m - i && r < 4; r++)
                     for (int64_t q = 0; q < n - j; q++)
                         RFN(thin_dots_tile)(to + r * c_row + q, c_row, left + r * a_row, a_row,
-                                            columns + q * b_column_bytes, b_column_bytes, dtype, bytes, 1, 1, k);
+                                            columns + q * b_column_bytes, b_column_bytes, dtype, bytes, 1, 1, k, 0);
             }
         }
     }

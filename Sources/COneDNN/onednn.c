@@ -492,8 +492,13 @@ int mdnn_matmul(const mk_tensor *out, const mk_tensor *a, const mk_tensor *b, bo
     key.out_dtype = out->dtype;
     key.accumulate = accumulate;
     // A few rows or columns are a matter of reading the other operand once, which our kernel does better (up to
-    // twice the bandwidth), as it does large float products and bfloat16 where the processor's unit for it is slow.
-    const bool is_ours = a->dtype == MK_F32 ? key.batch == 1 : a->dtype == MK_BF16 && !bf16_is_fast;
+    // twice the bandwidth), as it does single products of float and of bfloat16, that where the processor multiplies
+    // pairs of it fast or its unit for it is slow.
+    bool is_ours = a->dtype == MK_F32 && key.batch == 1;
+    if (a->dtype == MK_BF16)
+        is_ours = !bf16_is_fast ||
+                  (key.batch == 1 && mk_matmul_takes_pairs(key.m, key.n, key.k, key.a_row, key.a_column, key.b_row,
+                                                           key.b_column));
     if (key.m <= 8 || key.n <= 8 || is_ours) {
         mk_matmul(out, a, b, 1, accumulate ? 1 : 0);
         return 0;

@@ -99,8 +99,10 @@ import Testing
                 most = max(most, Memory.statistics.live)
                 if i == 499 { cached = Memory.statistics.cached }
             }
-            #expect(most == live)
-            #expect(Memory.statistics.cached <= cached + cached / 4)
+            #expect(most == live, "live at most \(most) bytes, after one step \(live)")
+            // How many threads hold scratch memory at once varies with what else the machine does.
+            let now = Memory.statistics.cached
+            #expect(now <= cached + cached / 2 + 1 << 20, "\(now) bytes cached, half-way \(cached)")
         }
     }
 

@@ -23,6 +23,11 @@ int64_t mk_index_select(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull
 // columns are partitioned, never the order). src may be of another floating dtype than out (bf16 gradients into f32).
 int64_t mk_index_add(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull index, const mk_tensor *_Nonnull src,
                      int32_t dim, double alpha);
+// out[r, :] = the sum of src[i, :] over the i with index[i] == r, in their order, in f32 (f64 for f64); zeros where there is
+// none, and in row `ignored` (-1: no such row). out [V, d] contiguous, index i64 [n] within -V..<V, src [n, d] with
+// contiguous rows, of out's dtype or another floating one.
+void mk_embedding_backward(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull index, const mk_tensor *_Nonnull src,
+                           int64_t ignored);
 // out[.., index[i], ..] = src[.., i, ..]; the last of repeated indices wins.
 int64_t mk_index_copy(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull index, const mk_tensor *_Nonnull src, int32_t dim);
 // Number of elements that are not zero, and their coordinates ([count, rank] i64, row-major order).

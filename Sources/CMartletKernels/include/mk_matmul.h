@@ -12,6 +12,10 @@ extern "C" {
 // strides (batch stride 0 broadcasts a or b). Accumulates in f32 (f64 for f64, i64 for integers), in a fixed order.
 void mk_matmul(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull a, const mk_tensor *_Nonnull b, double alpha, double beta);
 
+// Whether mk_matmul multiplies large matrices of bfloat16 with these strides as they are, at the processor's full rate.
+bool mk_matmul_takes_pairs(int64_t m, int64_t n, int64_t k, int64_t a_row, int64_t a_column, int64_t b_row,
+                           int64_t b_column);
+
 // out [M, N] = (a [M, K] @ w [N, K]^T) * scale [N] for weights stored as int8: rank 2, w's rows contiguous, a and scale f32
 // or half precision (scale contiguous), out of a's dtype or f32. Weights are widened on the way into registers.
 void mk_matmul_int8(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull a, const mk_tensor *_Nonnull w,

@@ -189,24 +189,20 @@ final class Engine {
         }
     }
 
-    /// Has `compute` add to the sum of gradients at an edge, if there is one that nobody else can see.
-    func accumulate(into edge: Edge, _ dims: Dims, _ dtype: DType, _ compute: (Tensor, Bool) -> Void) -> Bool {
-        func attempt(_ sum: inout Tensor?) -> Bool {
-            guard !createGraph, isKnownUniquelyReferenced(&sum), sum!.isSoleOwner, sum!.dims == dims,
-                sum!.dtype == dtype
-            else { return false }
-            compute(sum!, true)
-            return true
+    /// The sum of gradients at an edge, if there is one of this shape and type that nobody else can see.
+    func ownSum(_ edge: Edge, _ dims: Dims, _ dtype: DType) -> Tensor? {
+        func own(_ sum: inout Tensor?) -> Bool {
+            !createGraph && isKnownUniquelyReferenced(&sum) && sum!.isSoleOwner && sum!.dims == dims
+                && sum!.dtype == dtype
         }
         if let node = edge.node {
-            if edge.index == 0 { return attempt(&node.gradient) }
+            if edge.index == 0 { return own(&node.gradient) ? node.gradient : nil }
             let i = Int(edge.index) - 1
-            return i < node.moreGradients.count && attempt(&node.moreGradients[i])
+            return i < node.moreGradients.count && own(&node.moreGradients[i]) ? node.moreGradients[i] : nil
         }
-        if let leaf = edge.leaf, leaves[ObjectIdentifier(leaf)] != nil {
-            return attempt(&leaves[ObjectIdentifier(leaf)]!.gradient)
-        }
-        return false
+        guard let leaf = edge.leaf else { return nil }
+        let key = ObjectIdentifier(leaf)
+        return leaves[key] != nil && own(&leaves[key]!.gradient) ? leaves[key]!.gradient : nil
     }
 
     private func execute(_ node: Node) {
@@ -243,8 +239,7 @@ final class Engine {
         }
         node.gradient = nil
         node.moreGradients = []
-        let edges = node.edges
-        for i in 0..<edges.count { finishUse(edges[i]) }
+        for i in 0..<node.edges.count { finishUse(node.edges[i]) }
     }
 
     private func leadsOn(_ node: Node) -> Bool {

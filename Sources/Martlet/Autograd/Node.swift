@@ -68,9 +68,9 @@ package final class Node: @unchecked Sendable {
     /// Input shapes, kept only when broadcasting means that gradients must be summed back.
     @exclusivity(unchecked) var inputDims: [Dims] = []
     @exclusivity(unchecked) var wasFreed = false
-    /// Computes the output again from what is saved here. Set by operations that are cheap beside the memory of their
-    /// output: those that save the output for their own derivative then keep this instead.
-    @exclusivity(unchecked) var recompute: ((Node) -> Tensor)?
+    /// How the output can be computed again. Set by operations that are cheap beside the memory of their output: those
+    /// that save the output for their own derivative then keep this instead.
+    @exclusivity(unchecked) var recomputation: OutputRecomputation?
     /// The module path, kept in anomaly mode and while something is profiled.
     var origin: String?
     @exclusivity(unchecked) var hooks: [(index: Int32, id: Int, call: (Tensor) -> Tensor?)] = []
@@ -94,7 +94,7 @@ package final class Node: @unchecked Sendable {
     func free() {
         saved = SmallList()
         backward = nil
-        recompute = nil
+        recomputation = nil
         wasFreed = true
     }
 
@@ -141,6 +141,19 @@ package final class Node: @unchecked Sendable {
     }
 }
 
+/// Computes an operation's only output again. It has the operands itself, so that it outlives what its node saved.
+final class OutputRecomputation {
+    private let operands: SmallList<SavedTensor>
+    private let compute: (_ operand: (Int) -> Tensor) -> Tensor
+
+    init(_ node: Node, _ compute: @escaping (_ operand: (Int) -> Tensor) -> Tensor) {
+        operands = node.saved
+        self.compute = compute
+    }
+
+    func run(_ node: Node) -> Tensor { compute { operands[$0].unpack(node) } }
+}
+
 final class WeakTensor {
     weak var value: Tensor?
     init(_ value: Tensor) { self.value = value }
@@ -153,10 +166,12 @@ struct SavedTensor {
         case input(Tensor)
         /// An output of the node that saves it: kept without history, which would be a cycle.
         case output(Tensor, index: Int32)
+        /// The same for what an op has just written to new memory: no tensor is made before it is asked for.
+        case fresh(Storage, Dims, DType, index: Int32)
         /// What a saved-tensor hook made of its elements, and where its history goes on.
         case packed(Any, unpack: (Any) -> Tensor, history: Node?, index: Int32)
-        /// Another node's output, which that node computes again.
-        case recomputed(history: Node)
+        /// Another node's output, which is computed again.
+        case recomputed(OutputRecomputation, history: Node)
         /// What a saved-tensor hook made of an output of the node that saves it.
         case packedOutput(Any, unpack: (Any) -> Tensor, index: Int32)
     }
@@ -175,9 +190,13 @@ struct SavedTensor {
                 content = .packed(packed, unpack: hooks.unpack, history: tensor.node, index: tensor.outputIndex)
             }
         } else if let outputIndex {
-            content = .output(tensor.alias(), index: outputIndex)
-        } else if let history = tensor.nodeStorage, history.recompute != nil {
-            content = .recomputed(history: history)
+            content =
+                tensor.isContiguous && tensor.offset == 0
+                ? .fresh(tensor.storage, tensor.dims, tensor.dtype, index: outputIndex)
+                : .output(tensor.alias(), index: outputIndex)
+        } else if let history = tensor.nodeStorage, let recomputation = history.recomputation, version == 0 {
+            // Memory that was written since without being recorded holds something else.
+            content = .recomputed(recomputation, history: history)
         } else {
             content = .input(tensor)
         }
@@ -194,19 +213,21 @@ struct SavedTensor {
             tensor.nodeStorage = node
             tensor.outputIndex = index
             return tensor
+        case .fresh(let storage, let dims, let dtype, let index):
+            let tensor = Tensor(
+                storage: storage, dims: dims, strides: dims.contiguousStrides, offset: 0, dtype: dtype,
+                contiguous: true)
+            check(tensor, node)
+            tensor.nodeStorage = node
+            tensor.outputIndex = index
+            return tensor
         case .packed(let value, let unpack, let history, let index):
             let tensor = unpack(value).alias()
             tensor.nodeStorage = history
             tensor.outputIndex = index
             return tensor
-        case .recomputed(let history):
-            guard let recompute = history.recompute else {
-                trap(
-                    "backward",
-                    "the graph was already freed at `\(history.name)`, whose output `\(node.name)` needs: pass "
-                        + "retainGraph: true to the first backward pass, or compute the loss again")
-            }
-            let tensor = noGrad { recompute(history) }
+        case .recomputed(let recomputation, let history):
+            let tensor = noGrad { recomputation.run(history) }
             tensor.nodeStorage = history
             return tensor
         case .packedOutput(let value, let unpack, let index):

@@ -188,7 +188,10 @@ package struct BackwardContext {
     /// operations gave the input before: products add as they are computed. Not called when the input wants none.
     func give(_ i: Int, _ dims: Dims, _ dtype: DType, writing compute: (Tensor, Bool) -> Void) {
         if !needs(i) { return }
-        if sink == nil, engine!.accumulate(into: node.edges[i], dims, dtype, compute) { return }
+        if sink == nil, let sum = engine!.ownSum(node.edges[i], dims, dtype) {
+            compute(sum, true)
+            return
+        }
         let g = Tensor(uninitialized: dims, dtype)
         compute(g, false)
         if let sink { sink(i, g) } else { engine!.deliver(g, to: node.edges[i]) }

@@ -97,9 +97,10 @@ enum Kernels {
 
     // MARK: reductions, scans, sorting
 
-    static func reduce(_ op: mk_reduce_op, _ out: Tensor, _ input: Tensor, scale: Double = 1) {
+    /// `kept` is the input's shape with reduced dimensions of size 1, whether the contiguous `out` has them or not.
+    static func reduce(_ op: mk_reduce_op, _ out: Tensor, _ kept: Dims, _ input: Tensor, scale: Double = 1) {
         let span = KernelSpan()
-        var o = out.descriptor()
+        var o = out.descriptor(kept, kept.contiguousStrides)
         var x = input.descriptor()
         mk_reduce(op, &o, &x, scale)
         span.end("reduce", out, input)
@@ -179,6 +180,16 @@ enum Kernels {
         var s = source.descriptor()
         check(op, mk_index_add(&o, &i, &s, Int32(dim), alpha), index, out, dim)
         span.end("indexAdd", out, index, source)
+    }
+
+    static func embeddingBackward(_ out: Tensor, _ index: Tensor, _ gradient: Tensor, ignoring row: Int?) {
+        let span = KernelSpan()
+        var o = out.descriptor()
+        var i = index.descriptor()
+        var g = gradient.descriptor()
+        // Negative rows count from the end, -1 stands for none.
+        mk_embedding_backward(&o, &i, &g, row.map { Int64($0 < 0 ? $0 + out.dims[0] : $0) } ?? -1)
+        span.end("embeddingBackward", out, index, gradient)
     }
 
     static func indexCopy(_ op: StaticString, _ out: Tensor, _ index: Tensor, _ source: Tensor, _ dim: Int) {

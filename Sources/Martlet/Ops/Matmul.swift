@@ -76,17 +76,19 @@ extension Tensor {
         out.record("matmul", a, b) { node in
             node.save(a)
             node.save(b)
+            let (aDims, bDims, type) = (a.dims, b.dims, a.dtype)
             return { ctx, g in
                 if isGradEnabled {
                     ctx.give(0, recordedProduct(g, ctx[1].T))
                     ctx.give(1, recordedProduct(ctx[0].T, g))
                 } else {
-                    let (a, b, g) = (ctx[0], ctx[1], g.readable)
-                    ctx.give(0, a.dims, a.dtype) {
-                        Kernels.matmul($0, g, b.readable, transposeB: true, accumulate: $1)
+                    // An operand that is not needed may have been overwritten.
+                    let g = g.readable
+                    ctx.give(0, aDims, type) {
+                        Kernels.matmul($0, g, ctx[1].readable, transposeB: true, accumulate: $1)
                     }
-                    ctx.give(1, b.dims, b.dtype) {
-                        Kernels.matmul($0, a.readable, g, transposeA: true, accumulate: $1)
+                    ctx.give(1, bDims, type) {
+                        Kernels.matmul($0, ctx[0].readable, g, transposeA: true, accumulate: $1)
                     }
                 }
             }
@@ -187,22 +189,21 @@ extension Tensor {
         out.record("linear", x, w) { node in
             node.save(x)
             node.save(w)
-            let shape = x.dims
+            let (xDims, wDims, type) = (x.dims, w.dims, w.dtype)
             return { ctx, g in
-                let w = ctx[1]
                 if isGradEnabled {
-                    ctx.give(0, g.matmul(w))
+                    ctx.give(0, g.matmul(ctx[1]))
                     ctx.give(
                         1,
-                        recordedProduct(g.reshape([g.rowCount, w.dims[0]]).T, ctx[0].reshape([g.rowCount, w.dims[1]])))
+                        recordedProduct(g.reshape([g.rowCount, wDims[0]]).T, ctx[0].reshape([g.rowCount, wDims[1]])))
                     return
                 }
                 let g = g.matrixOfRows
                 // The weight's first: the input may have to be computed again, and is then free for the other.
-                ctx.give(1, w.dims, w.dtype) {
+                ctx.give(1, wDims, type) {
                     Kernels.rowsMatmul($0, g, ctx[0].matrixOfRows, transposeA: true, accumulate: $1)
                 }
-                ctx.give(0, shape, w.dtype) { Kernels.rowsMatmul($0, g, w.readable, accumulate: $1) }
+                ctx.give(0, xDims, type) { Kernels.rowsMatmul($0, g, ctx[1].readable, accumulate: $1) }
             }
         }
         return out

@@ -220,7 +220,7 @@ package enum OptimizerKernels {
     /// The sum of the squares of all elements, added in an order that the shape alone decides.
     package static func sumOfSquares(_ tensor: Tensor) -> Double {
         let out = Tensor(uninitialized: Dims(repeating: 1, count: tensor.rank), .float64)
-        Kernels.reduce(MK_REDUCE_SUM_SQUARES, out, tensor)
+        Kernels.reduce(MK_REDUCE_SUM_SQUARES, out, out.dims, tensor)
         return out.item()
     }
 

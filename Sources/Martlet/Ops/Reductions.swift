@@ -24,9 +24,9 @@ extension Tensor {
     /// Reduces without recording; the result keeps reduced dimensions with size 1 when `keep`.
     private func reduced(_ op: mk_reduce_op, _ mask: UInt32, keep: Bool, _ type: DType, scale: Double = 1) -> Tensor {
         let kept = keptDims(mask)
-        let out = Tensor(uninitialized: kept, type)
-        Kernels.reduce(op, out, self, scale: scale)
-        return keep ? out : out.reinterpreted(dropped(kept, mask))
+        let out = Tensor(uninitialized: keep ? kept : dropped(kept, mask), type)
+        Kernels.reduce(op, out, kept, self, scale: scale)
+        return out
     }
 
     /// The same fresh, contiguous memory in another shape, without history.
@@ -70,9 +70,13 @@ extension Tensor {
     func sum(to target: Dims) -> Tensor {
         if dims == target { return self }
         let shift = dims.count - target.count
-        var list: [Int] = []
-        for i in 0..<dims.count where i < shift || (target[i - shift] == 1 && dims[i] != 1) { list.append(i) }
-        return sum(dims: list, keepDim: true).reshape(target)
+        var mask: UInt32 = 0
+        for i in 0..<dims.count where i < shift || (target[i - shift] == 1 && dims[i] != 1) { mask |= 1 << UInt32(i) }
+        // Without the leading dimensions the others are what is left of the target.
+        let leading: UInt32 = (1 << UInt32(shift)) - 1
+        if mask == leading { return summed("sum", mask, keep: false, nil, scale: 1) }
+        let sums = summed("sum", mask, keep: true, nil, scale: 1)
+        return shift == 0 ? sums : sums.reshape(target)
     }
 
     /// The arithmetic mean over `dims`. Floating-point tensors only.

@@ -29,11 +29,9 @@ extension Tensor {
                     ctx.give(0, Tensor.zeros(table, g.dtype).indexAdd(0, index, gradient))
                     return
                 }
-                // Half-precision gradients of frequent rows are summed in float32.
-                let sum = Tensor.zeros(table, g.dtype.accumulator)
-                Kernels.indexAdd("embedding", sum, index, gradient.contiguous(), 0)
-                if let paddingIndex { sum.select(0, paddingIndex).fillInPlace(0) }
-                ctx.give(0, sum.to(g.dtype))
+                let sum = Tensor(uninitialized: table, g.dtype)
+                Kernels.embeddingBackward(sum, index, gradient.contiguous(), ignoring: paddingIndex)
+                ctx.give(0, sum)
             }
         }
         return out
@@ -173,7 +171,7 @@ extension Tensor {
             node.save(gate)
             node.save(up)
             // The widest tensor of a transformer's block: the layer that follows need not keep it.
-            node.recompute = { Tensor.gatedValues(activation, $0.saved[0].unpack($0), $0.saved[1].unpack($0)) }
+            node.recomputation = OutputRecomputation(node) { Tensor.gatedValues(activation, $0(0), $0(1)) }
             return { ctx, g in
                 let (gate, up) = (ctx[0], ctx[1])
                 if isGradEnabled {

@@ -348,4 +348,49 @@ import Testing
             #expect(x.grad!.toArray(Double.self) == [0, 0, 24, 32])
         }
     }
+
+    // MARK: outputs that are computed again
+
+    private func gated() -> (gate: Tensor, up: Tensor, w: Tensor) {
+        let generator = Generator(seed: 1)
+        func numbers(_ shape: [Int]) -> Tensor { Tensor.randn(shape, dtype: .float64, generator: generator) }
+        return (numbers([3, 8]).requiringGrad(), numbers([3, 8]).requiringGrad(), numbers([5, 8]).requiringGrad())
+    }
+
+    @Test func unrecordedWritesToAGatedOutputCount() {
+        let (gate, up, w) = gated()
+        for write in [
+            { (h: Tensor) in noGrad { _ = h.mulInPlace(2) } },
+            { h in noGrad { _ = h.narrow(1, start: 0, length: 3).fillInPlace(0) } },
+            { h in h.detach().withUnsafeMutableElements(of: Double.self) { $0[1] = 7 } },
+        ] {
+            let h = gate.swiglu(up)
+            write(h)
+            let found = grad(of: h.linear(w).sum(), wrt: w)
+            #expect(found.allClose(h.detach().sum(dim: 0).expand([5, 8]), rtol: 1e-12))
+        }
+    }
+
+    @Test func aGatedOutputOutlivesItsNode() {
+        let (gate, up, w) = gated()
+        let h = gate.swiglu(up)
+        let (a, b) = (h.linear(w).sum(), (h.linear(w) * 2).sum())
+        a.backward()
+        #expect(grad(of: b, wrt: w).allClose(w.grad! * 2, rtol: 1e-12))
+    }
+
+    @Test func operandsThatNoGradientNeedsMayChange() {
+        let generator = Generator(seed: 1)
+        let x = Tensor.randn([3, 4], generator: generator)
+        let w = Tensor.randn([5, 4], generator: generator).requiringGrad()
+        let y = x.linear(w)
+        noGrad { _ = w.clampInPlace(min: -0.01, max: 0.01) }
+        y.sum().backward()
+        #expect(w.grad!.allClose(x.sum(dim: 0).expand([5, 4])))
+        let v = Tensor.randn([4, 2], generator: generator).requiringGrad()
+        let z = x.matmul(v)
+        noGrad { _ = v.zeroInPlace() }
+        z.sum().backward()
+        #expect(v.grad!.allClose(x.sum(dim: 0).unsqueeze(1).expand([4, 2])))
+    }
 }

@@ -56,6 +56,40 @@ import Testing
         }
     }
 
+    /// Those that pack a whole operand first: all layouts, sizes that are no multiples of a register tile's, sums in
+    /// several blocks, results that are added to.
+    @Test(arguments: [DType.float64, .float32, .bfloat16]) func largeOnes(_ dtype: DType) {
+        for (i, (m, k, n)) in [
+            (113, 130, 97), (9, 5000, 41), (300, 64, 70), (57, 2051, 33), (61, 1030, 290), (15, 8300, 31),
+            (10, 16_500, 9),
+        ].enumerated() {
+            for layout in 0..<4 {
+                let (transposedA, transposedB) = (layout & 1 == 1, layout & 2 == 2)
+                let seed = UInt64(10 * i)
+                let a = transposedA ? numbers([k, m], dtype, seed).T : numbers([m, k], dtype, seed)
+                let b = transposedB ? numbers([n, k], dtype, seed + 1).T : numbers([k, n], dtype, seed + 1)
+                let expected = a.double().matmul(b.double())
+                let what = "[\(m), \(k)] x [\(k), \(n)], layout \(layout)"
+                let c = a.matmul(b)
+                expectClose(c, expected, dtype, k, what)
+                if dtype == .float64 {
+                    // A few elements by themselves: the float64 product is what the others are held against.
+                    for (r, q) in [(0, 0), (m - 1, n - 1), (m / 2, n / 3)] {
+                        let sum = (a[r] * b.T[q]).sum().item()
+                        #expect(abs(c[r, q].item() - sum) < 1e-10, "\(what)")
+                    }
+                }
+                // Two uses of one operand: the second product is added to the first one's gradient.
+                let (x, y) = (a.clone().requiringGrad(), b.detach())
+                let g = numbers([m, n], dtype, seed + 2)
+                let found = grad(of: x.matmul(y) + x.matmul(y), wrt: x, gradient: g)
+                let once = g.double().matmul(b.double().T)
+                let unit = dtype == .bfloat16 ? 2e-2 : dtype == .float32 ? 1e-5 : 1e-12
+                #expect(difference(found, once * 2, rtol: unit, atol: unit, scaled: true) == nil, "gradient of \(what)")
+            }
+        }
+    }
+
     @Test(arguments: [DType.float64, .float32, .bfloat16]) func batches(_ dtype: DType) {
         for (left, right) in [
             ([4, 3, 5], [4, 5, 2]), ([2, 1, 3, 5], [4, 5, 2]), ([5, 40, 33], [33, 50]), ([3, 5], [2, 2, 5, 4]),

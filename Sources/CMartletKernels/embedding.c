@@ -1,0 +1,74 @@
+// The gradient of a table from which rows were looked up. Every row of it is written once: zeros where nothing was looked
+// up, one gradient, or the sum of several in the order of their positions. Adding into a table of zeros would go over
+// all of it twice more.
+#include "include/mk_index.h"
+#include "mk_rows.h"
+
+typedef struct {
+    const mk_tensor *out, *src;
+    const int64_t *starts; // of each row's positions; one more than there are rows
+    const int64_t *positions;
+} embedding_job;
+
+static void embedding_rows(void *context, int64_t begin, int64_t end) {
+    const embedding_job *job = context;
+    const mk_tensor *out = job->out, *src = job->src;
+    const int64_t width = out->shape[1], row_bytes = width * mk_size_of(out->dtype);
+    const int64_t step = mk_byte_stride(src, 0);
+    const bool is_double = out->dtype == MK_F64;
+    // A piece of a row is summed at a time.
+    float floats[MK_BLOCK];
+    for (int64_t r = begin; r < end; r++) {
+        char *to = (char *)out->data + r * row_bytes;
+        const int64_t first = job->starts[r], last = job->starts[r + 1];
+        if (last - first <= 1 && src->dtype == out->dtype) {
+            if (last == first) memset(to, 0, (size_t)row_bytes);
+            else memcpy(to, (const char *)src->data + job->positions[first] * step, (size_t)row_bytes);
+            continue;
+        }
+        for (int64_t at = 0; at < width; at += MK_BLOCK) {
+            const int64_t n = mk_min64(MK_BLOCK, width - at);
+            char *piece = to + at * mk_size_of(out->dtype);
+            const char *from = (const char *)src->data + at * mk_size_of(src->dtype);
+            if (is_double) {
+                memset(piece, 0, (size_t)n * sizeof(double));
+                for (int64_t i = first; i < last; i++)
+                    mk_block_axpy_f64((double *)(void *)piece, from + job->positions[i] * step, src->dtype, 1, n);
+                continue;
+            }
+            float *sum = out->dtype == MK_F32 ? (float *)(void *)piece : floats;
+            memset(sum, 0, (size_t)n * sizeof(float));
+            for (int64_t i = first; i < last; i++)
+                mk_block_axpy_f32(sum, from + job->positions[i] * step, src->dtype, 1, n);
+            if (sum == floats) mk_floats_to(piece, out->dtype, floats, n);
+        }
+    }
+}
+
+void mk_embedding_backward(const mk_tensor *out, const mk_tensor *index, const mk_tensor *src, int64_t ignored) {
+    const int64_t rows = out->shape[0], n = index->shape[0];
+    if (rows == 0 || out->shape[1] == 0) return;
+    // Positions by row, in order: a counting sort.
+    const int64_t bytes = (rows + 1 + n) * (int64_t)sizeof(int64_t);
+    int64_t *starts = mk_scratch(bytes), *positions = starts + rows + 1;
+    memset(starts, 0, (size_t)(rows + 1) * sizeof(int64_t));
+    const char *at = index->data;
+    const int64_t step = mk_byte_stride(index, 0);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t r = *(const int64_t *)(at + i * step);
+        r += r < 0 ? rows : 0;
+        if (r != ignored) starts[r + 1]++;
+    }
+    for (int64_t r = 0; r < rows; r++) starts[r + 1] += starts[r];
+    for (int64_t i = 0; i < n; i++) {
+        int64_t r = *(const int64_t *)(at + i * step);
+        r += r < 0 ? rows : 0;
+        if (r != ignored) positions[starts[r]++] = i;
+    }
+    // Each start has moved to the next one's place.
+    memmove(starts + 1, starts, (size_t)rows * sizeof(int64_t));
+    starts[0] = 0;
+    embedding_job job = {out, src, starts, positions};
+    mk_parallel_range(rows, mk_grain_of(out->shape[1]), embedding_rows, &job);
+    mk_scratch_free(starts, bytes);
+}
