@@ -29,10 +29,18 @@ extension Trainer {
         let size = recipe.precision.dtype.byteSize
         let bytes = 2 * size + master + recipe.optimizer.stateBytesPerParameter + (recipe.emaDecay == nil ? 0 : 4)
         let rows = recipe.batch.microBatch ?? recipe.batch.sequences.stages.map(\.sequences).max()!
+        let time = recipe.data.sequenceLength
+        let training = configuration.trainingBytes(
+            bytesPerParameter: bytes, activationBytes: size, rows: rows, time: time,
+            recomputes: recipe.activationCheckpointing)
+        // Gradients are gone when the held-out text is measured.
+        let evaluation =
+            recipe.data.validation.isEmpty
+            ? 0
+            : Double(configuration.parameterCount) * Double(bytes - size)
+                + configuration.evaluationBytes(activationBytes: size, rows: rows, time: time)
         try Memory.require(
-            configuration.trainingBytes(
-                bytesPerParameter: bytes, activationBytes: size, tokens: rows * recipe.data.sequenceLength,
-                recomputes: recipe.activationCheckpointing),
+            max(training, evaluation),
             for: "training a model of \(Format.count(Double(configuration.parameterCount))) parameters with \(rows) "
                 + "sequences of \(recipe.data.sequenceLength) tokens at once",
             remedy: "take a smaller model, a smaller batch.microBatch or activationCheckpointing")
