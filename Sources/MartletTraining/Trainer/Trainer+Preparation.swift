@@ -47,7 +47,7 @@ extension Trainer {
     }
 
     static func removeRun(_ folder: String, _ store: CheckpointStore) throws {
-        try store.removeAll(after: -1)
+        try store.removeEverything()
         for name in ["metrics.jsonl", "timings.jsonl", "loss.svg", "recipe.yaml"] + TrainingProfile.files {
             let path = folder + "/" + name
             if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
@@ -88,6 +88,17 @@ extension Trainer {
                 + ". Resume with the run's own recipe, or start another run")
     }
 
+    /// What the recipe's samples ask for; nil where it wants none.
+    static func sampleRequest(_ recipe: Recipe) -> TextGenerator.Request? {
+        let sample = recipe.sample
+        if sample.prompts.isEmpty { return nil }
+        return TextGenerator.Request(
+            prompts: sample.prompts, maxTokens: sample.maxTokens,
+            sampling: SamplingOptions(
+                temperature: sample.temperature, topK: sample.topK, topP: sample.topP < 1 ? sample.topP : nil,
+                seed: UInt64(recipe.seed)))
+    }
+
     static func measurePeak(_ dtype: DType) -> PeakFLOPs {
         noGrad {
             let most = 2048
@@ -102,7 +113,7 @@ extension Trainer {
     /// How many steps fit into the recipe's minutes, by trial steps whose results are thrown away.
     static func planSteps(
         _ recipe: Recipe, _ model: PaLM, _ files: [WeightedTokens], _ validation: [TokenDataset],
-        _ say: (String) -> Void
+        _ tokenizer: any Tokenizer, _ store: CheckpointStore, _ say: (String) -> Void
     ) throws -> Int {
         let optimizer = makeOptimizer(recipe, model, 1000)
         let batches = try makeBatches(recipe, files, BatchSequence(skipping: recipe.spikes.skip))
@@ -122,17 +133,36 @@ extension Trainer {
         }
         // The first step pays for creating primitives and filling the allocator's cache.
         let stepSeconds = times.dropFirst().sorted()[(times.count - 1) / 2]
-        let clock = ContinuousClock.now
+        var clock = ContinuousClock.now
         for file in validation {
             _ = try HeldOutLoss.measure(
                 model, file, sequenceLength: recipe.data.sequenceLength,
                 batchSize: recipe.batch.microBatch ?? recipe.batch.sequences.sequences(inBatch: 1),
                 batches: recipe.evaluation.batches)
         }
-        let evaluation = validation.isEmpty ? 0 : clock.duration(to: .now).inSeconds
+        if var request = sampleRequest(recipe) {
+            // A model that has learnt nothing yet may end its text early.
+            request.stopsAtDocumentEnd = false
+            _ = try TextGenerator(model: model, tokenizer: tokenizer).generate(request)
+        }
+        let evaluation = clock.duration(to: .now).inSeconds
+        clock = .now
+        let average = recipe.emaDecay.map { ExponentialMovingAverage(model, decay: $0) }
+        let state = TrainingState(
+            sequence: BatchSequence(),
+            spikes: SpikeDetector(threshold: recipe.spikes.threshold, window: recipe.spikes.window))
+        try store.rehearse { folder in
+            try CheckpointFiles.write(
+                model: model, optimizer: optimizer, average: average, state: state, recipe: recipe,
+                tokenizer: tokenizer, to: folder)
+        }
+        let checkpoint = clock.duration(to: .now).inSeconds
+        // Early in a run most evaluations find a lower loss, which is saved.
+        let savesBest = !validation.isEmpty && recipe.checkpoint.keepBest > 0
         let n = StepPlan.steps(
-            minutes: recipe.minutes!, stepSeconds: stepSeconds, evaluationSeconds: evaluation,
-            evaluationEvery: recipe.evaluation.everySteps)
+            minutes: recipe.minutes!, stepSeconds: stepSeconds,
+            evaluationSeconds: evaluation + (savesBest ? checkpoint : 0), evaluationEvery: recipe.evaluation.everySteps,
+            checkpointSeconds: checkpoint, checkpointEvery: recipe.checkpoint.everySteps)
         say(
             "a step takes \(Format.fixed(stepSeconds, 3)) s: \(n) steps fit into \(Format.fixed(recipe.minutes!, 1)) minutes"
         )
