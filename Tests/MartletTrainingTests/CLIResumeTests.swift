@@ -152,6 +152,10 @@ import Testing
             try MartletProgram.refuse(
                 TinyRun.train(skip, flags: ["--resume-at", "15"]), in: folder,
                 saying: ["there is no checkpoint of step 15, only of 10, 20, 30"])
+            // What was trained on cannot be left out any more.
+            try MartletProgram.refuse(
+                TinyRun.train(skip, flags: ["--resume-at", "20"]), in: folder,
+                saying: ["'spikes.skip': the batches from 12 on", "step 20", "up to 20", "begin the range at 21"])
             let exclusive = try MartletProgram.run(TinyRun.train(flags: ["--resume-at", "10", "--resume"]), in: folder)
             #expect(exclusive.status == 64 && exclusive.error.contains("--resume-at excludes --resume"))
             let last = try contents(folder + "/run/checkpoints/step-00000030/model.safetensors")

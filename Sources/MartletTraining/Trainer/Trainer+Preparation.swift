@@ -88,6 +88,21 @@ extension Trainer {
                 + ". Resume with the run's own recipe, or start another run")
     }
 
+    /// Leaves out a range of batches from the next step on. Other batches than those that are meant would be left out in
+    /// place of the ones that were trained on already.
+    static func add(_ range: BatchRange, to state: inout TrainingState) throws {
+        if state.sequence.skipped.contains(where: { $0.from <= range.from && range.to <= $0.to }) { return }
+        let trained = state.sequence.batch(forStep: state.step)
+        if range.from <= trained {
+            throw MartletError(
+                .configuration,
+                "'spikes.skip': the batches from \(range.from) on are to be left out, but the checkpoint of step \(state.step) "
+                    + "was trained on those up to \(trained): go on from an earlier checkpoint (--resume-at), or begin the "
+                    + "range at \(trained + 1)")
+        }
+        state.sequence.skip(range)
+    }
+
     /// What the recipe's samples ask for; nil where it wants none.
     static func sampleRequest(_ recipe: Recipe) -> TextGenerator.Request? {
         let sample = recipe.sample

@@ -145,7 +145,7 @@ public final class Trainer {
         if let loaded {
             try restore(loaded.folder)
             // Ranges that were added to the recipe since are skipped, too.
-            for range in recipe.spikes.skip { state.sequence.skip(range) }
+            for range in recipe.spikes.skip { try Trainer.add(range, to: &state) }
             batches = try Trainer.makeBatches(recipe, trainingFiles, state.sequence)
         }
         // Nothing that can fail comes after: a mistake in the new recipe must not cost the old run.
