@@ -13,7 +13,9 @@ struct CheckpointOption: ParsableArguments {
     var checkpoint: String
     @Flag(help: "Of a run, take the checkpoint with the lowest held-out loss.")
     var best = false
-    @Option(help: "Convert the weights: float32, bfloat16 or float64. As stored unless given.")
+    @Flag(help: "Take the moving average of the weights, by which a run with emaDecay is evaluated.")
+    var average = false
+    @Option(help: "Convert the weights: float32, bfloat16, float16 or float64. As stored unless given.")
     var dtype: String?
     @Option(help: "Store weights as int8 with a factor for each row: int8.")
     var quantize: String?
@@ -38,7 +40,9 @@ struct CheckpointOption: ParsableArguments {
         if let quantize, quantize != "int8" {
             throw MartletError(.configuration, "--quantize \(quantize): expected int8")
         }
-        let contents = try ModelFolder.load(folder(), dtype: type)
+        let folder = try folder()
+        let contents = try ModelFolder.load(folder, dtype: type)
+        if average { try CheckpointAverage.load(into: contents.model, from: folder) }
         if quantize != nil { contents.model.quantizeWeights() }
         return contents
     }

@@ -22,8 +22,15 @@ struct ConvertCommand: ParsableCommand {
     var overwrite = false
 
     func run() throws {
-        if !overwrite && FileManager.default.fileExists(atPath: output + "/config.json") {
-            throw MartletError(.file, "\(output) holds a model: give --overwrite to replace it, or another --output")
+        func isThere(_ name: String) -> Bool { FileManager.default.fileExists(atPath: output + "/" + name) }
+        if isThere("manifest.json") {
+            throw MartletError(
+                .file,
+                "\(output) is a run's checkpoint, which would be damaged by another model in it: give another --output")
+        }
+        if !overwrite, let name = ModelFolder.fileNames.first(where: isThere) {
+            throw MartletError(
+                .file, "\(output) holds a model's \(name): give --overwrite to replace it, or another --output")
         }
         let contents = try model.load()
         try ModelFolder.save(contents.model, tokenizer: contents.tokenizer, to: output)

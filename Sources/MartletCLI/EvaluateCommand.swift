@@ -48,6 +48,11 @@ struct EvaluateCommand: ParsableCommand {
     }
 
     func run() throws {
+        try EvaluationBatches.check(sequenceLength: sequenceLength, batchSize: batch, stride: stride) {
+            throw MartletError(
+                .configuration,
+                "--\(["sequenceLength": "sequence-length", "batchSize": "batch"][$0] ?? $0): \($1)")
+        }
         let contents = try model.load()
         guard let tokenizer = contents.tokenizer else {
             throw MartletError(.file, "\(try model.folder()) has no tokenizer, which measuring text needs")

@@ -33,7 +33,17 @@ struct ForwardCommand: ParsableCommand {
         if !overwrite && FileManager.default.fileExists(atPath: outputs) {
             throw MartletError(.file, "\(outputs) exists: give --overwrite to replace it, or another --outputs")
         }
-        let model = try model.load().model
+        if !(zLoss.isFinite && zLoss >= 0) {
+            throw MartletError(.configuration, "--z-loss must be a finite number of 0 or more, it is \(zLoss)")
+        }
+        let contents = try model.load()
+        let model = contents.model
+        if !contents.configuration.crossDocumentAttention && contents.tokenizer == nil {
+            throw MartletError(
+                .mismatch,
+                "\(try self.model.folder()): attention stops where documents end (crossDocumentAttention is false), so "
+                    + "the tokenizer is needed, which says what token ends one; the folder has none")
+        }
         if gradients && model.hasQuantizedWeights {
             throw MartletError(.configuration, "--gradients: int8 weights have none")
         }
@@ -57,12 +67,12 @@ struct ForwardCommand: ParsableCommand {
         if tokens.count == 0 {
             throw MartletError(.format, "\(inputs): 'tokens' is empty, its shape is \(tokens.shape)")
         }
-        let high = tokens.max().item()
-        let low = tokens.min().item()
-        if low < 0 || high >= Double(model.vocabularySize) {
+        let high = tokens.max().item(Int.self)
+        let low = tokens.min().item(Int.self)
+        if low < 0 || high >= model.vocabularySize {
             throw MartletError(
                 .mismatch,
-                "\(inputs): token \(Int(low < 0 ? low : high)) is outside the model's vocabulary, 0..<\(model.vocabularySize)"
+                "\(inputs): token \(low < 0 ? low : high) is outside the model's vocabulary, 0..<\(model.vocabularySize)"
             )
         }
         let given = try integers("targets")
@@ -70,17 +80,21 @@ struct ForwardCommand: ParsableCommand {
             let outside = (given .< 0).logicalOr(given .>= Double(model.vocabularySize))
             let wrong = outside.logicalAnd(given .!= -100)
             if wrong.any().item() != 0 {
-                let first = given.maskedSelect(wrong)[0].item()
+                let first = given.maskedSelect(wrong)[0].item(Int.self)
                 throw MartletError(
                     .mismatch,
-                    "\(inputs): target \(Int(first)) is outside the model's vocabulary, 0..<\(model.vocabularySize) (-100 "
+                    "\(inputs): target \(first) is outside the model's vocabulary, 0..<\(model.vocabularySize) (-100 "
                         + "for none)")
             }
         }
         if let given, given.shape != tokens.shape {
             throw MartletError(.format, "\(inputs): 'targets' has the shape \(given.shape), 'tokens' \(tokens.shape)")
         }
-        let time = tokens.size(1)
+        let (rows, time) = (tokens.size(0), tokens.size(1))
+        try Memory.require(
+            model.forwardBytes(rows: rows, time: time, gradients: gradients),
+            for: "a pass over \(rows) sequence\(rows == 1 ? "" : "s") of \(time) tokens",
+            remedy: "give fewer or shorter sequences at once")
         let targets =
             given
             ?? Tensor.cat(
@@ -88,7 +102,8 @@ struct ForwardCommand: ParsableCommand {
                 dim: 1)
         model.eval()
         var results: [(String, Tensor)] = [("logits", noGrad { model(tokens) })]
-        let (loss, entropy) = model.loss(tokens, targets: targets, zLoss: zLoss)
+        func losses() -> (loss: Tensor, crossEntropy: Tensor) { model.loss(tokens, targets: targets, zLoss: zLoss) }
+        let (loss, entropy) = gradients ? losses() : noGrad { losses() }
         results.append(("loss", loss.detach()))
         results.append(("crossEntropy", entropy))
         if gradients {

@@ -60,8 +60,7 @@ struct GenerateCommand: ParsableCommand {
         }
         var prompts = prompt
         if prompts.isEmpty {
-            let data = FileHandle.standardInput.readDataToEndOfFile()
-            guard let text = String(validating: data, as: UTF8.self) else {
+            guard let text = String(validating: try StandardStreams.readInput(), as: UTF8.self) else {
                 throw MartletError(.format, "the prompt on standard input is not UTF-8 text")
             }
             prompts = [text]

@@ -26,6 +26,7 @@ struct MartletCommand: ParsableCommand {
         ])
 
     static func main() {
+        StandardStreams.settle()
         ThreadWaiting.settle()
         do {
             var command = try parseAsRoot()
@@ -54,8 +55,8 @@ enum CommandFailure {
 enum Terminal {
     /// Results: standard output.
     static func print(_ text: String, terminator: String = "\n") {
-        do { try FileHandle.standardOutput.write(contentsOf: Data((text + terminator).utf8)) } catch {
-            self.error("martlet: standard output cannot be written: \(error.localizedDescription)")
+        do { try StandardStreams.writeOutput(Array((text + terminator).utf8)) } catch {
+            self.error("martlet: \(error)")
             Foundation.exit(1)
         }
     }

@@ -21,17 +21,17 @@ struct TokenizerCommand: ParsableCommand {
 
         @Option(name: .long, parsing: .upToNextOption, help: "Text files, JSON-lines files or folders of them.")
         var input: [String]
-        @Option(help: "The number of ids, the 256 bytes and the end of a document included.")
+        @Option(parsing: .unconditional, help: "The number of ids, the 256 bytes and the end of a document included.")
         var vocabulary: Int
         @Option(help: "Where to write the model.")
         var output: String
         @Option(help: "unigram or bpe.")
         var model: SentencePieceTrainingOptions.Model = .unigram
-        @Option(help: "The share of the characters in the text that get ids of their own.")
+        @Option(parsing: .unconditional, help: "The share of the characters in the text that get ids of their own.")
         var coverage: Double = 0.9995
         @Option(help: "Where documents end: file, line:TEXT, blank-lines:COUNT or every-line.")
         var separator: String = "file"
-        @Option(help: "Train on a sample of at most so many bytes.")
+        @Option(parsing: .unconditional, help: "Train on a sample of at most so many bytes.")
         var maximumBytes: Int = 200_000_000
         @Flag(help: "Replace a model that is there.")
         var overwrite = false
@@ -67,7 +67,7 @@ struct TokenizerCommand: ParsableCommand {
 
         func run() throws {
             let tokenizer = try loadTokenizer(tokenizer)
-            let bytes = text.map { Array($0.utf8) } ?? [UInt8](FileHandle.standardInput.readDataToEndOfFile())
+            let bytes = try text.map { Array($0.utf8) } ?? StandardStreams.readInput()
             let ids = try tokenizer.encode(bytes: bytes)
             if pieces {
                 for id in ids { Terminal.print("\(id)\t\(tokenizer.piece(id) ?? "")") }
@@ -91,7 +91,7 @@ struct TokenizerCommand: ParsableCommand {
             let tokenizer = try loadTokenizer(tokenizer)
             var ids = ids
             if ids.isEmpty {
-                let text = String(decoding: FileHandle.standardInput.readDataToEndOfFile(), as: UTF8.self)
+                let text = String(decoding: try StandardStreams.readInput(), as: UTF8.self)
                 ids = try text.split(whereSeparator: \.isWhitespace).map {
                     guard let id = Int32($0) else {
                         throw MartletError(.configuration, "expected ids separated by white space, found '\($0)'")
@@ -99,7 +99,7 @@ struct TokenizerCommand: ParsableCommand {
                     return id
                 }
             }
-            FileHandle.standardOutput.write(Data(try tokenizer.decodeBytes(ids)))
+            try StandardStreams.writeOutput(tokenizer.decodeBytes(ids))
         }
     }
 }

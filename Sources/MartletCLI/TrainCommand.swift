@@ -9,11 +9,13 @@ struct TrainCommand: ParsableCommand {
         discussion: """
             Everything goes to the recipe's output folder: checkpoints, metrics.jsonl, timings.jsonl, TensorBoard events, the \
             complete recipe, and a plot of the loss. SIGTERM or Ctrl-C saves a checkpoint and ends; --resume goes on from it \
-            with the same losses as if nothing had happened.
+            with the same losses as if nothing had happened. --resume-at STEP goes back to an earlier checkpoint: to leave \
+            out the batches around a spike of the loss (spikes.skip), say.
 
             Examples:
               martlet train recipe.yaml --set optimizer.learningRate=3e-3 --set steps=2000
               martlet train recipe.yaml --resume
+              martlet train recipe.yaml --resume-at 1000 --set 'spikes.skip=[{from: 1001, to: 1300}]'
               martlet train recipe.yaml --profile
               martlet train --explain optimizer
             """)
@@ -25,6 +27,10 @@ struct TrainCommand: ParsableCommand {
     var overrides: [String] = []
     @Flag(help: "Go on from the last checkpoint, or begin where there is none.")
     var resume = false
+    @Option(
+        parsing: .unconditional,
+        help: "Go back to the checkpoint of this step and on from there; later checkpoints are set aside.")
+    var resumeAt: Int?
     @Flag(help: "With --resume: where the last checkpoint is damaged, take the one before.")
     var fallBack = false
     @Flag(help: "Delete the run that is in the output folder.")
@@ -41,7 +47,7 @@ struct TrainCommand: ParsableCommand {
             chrome://tracing and Perfetto, profile.txt has tables.
             """)
     var profile = false
-    @Option(help: "With --profile: how many steps (default: 3).")
+    @Option(parsing: .unconditional, help: "With --profile: how many steps (default: 3).")
     var profileSteps: Int?
 
     func run() throws {
@@ -51,6 +57,9 @@ struct TrainCommand: ParsableCommand {
         }
         guard let path = recipe else { throw ValidationError("a recipe is needed: martlet train RECIPE.yaml") }
         if resume && overwrite { throw ValidationError("--resume and --overwrite exclude each other") }
+        if resumeAt != nil && (resume || overwrite) {
+            throw ValidationError("--resume-at excludes --resume and --overwrite")
+        }
         if fallBack && !resume { throw ValidationError("--fall-back goes with --resume") }
         if let profileSteps {
             if !profile { throw ValidationError("--profile-steps goes with --profile") }
@@ -65,8 +74,11 @@ struct TrainCommand: ParsableCommand {
             if threads < 1 { throw ValidationError("--threads must be at least 1") }
             CPU.threadCount = threads
         }
-        let trainer = try Trainer(
-            recipe, start: overwrite ? .overwrite : resume ? (fallBack ? .resumeFallingBack : .resume) : .new)
+        let start: Trainer.Start =
+            if let resumeAt { .resumeAt(step: resumeAt) } else if overwrite { .overwrite } else if resume {
+                fallBack ? .resumeFallingBack : .resume
+            } else { .new }
+        let trainer = try Trainer(recipe, start: start)
         let result = try trainer.run(profiling: profile ? ProfiledSteps(count: profileSteps ?? 3) : nil)
         if let signal = result.signal {
             Terminal.error(

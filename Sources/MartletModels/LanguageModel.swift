@@ -22,6 +22,9 @@ public protocol LanguageModel: Module {
 
     /// Floating-point operations to train on one token of a sequence of this length.
     func trainingFLOPsPerToken(sequenceLength: Int) -> Double
+
+    /// Bytes that measuring the losses of `rows` sequences of `time` tokens takes at least, besides the weights.
+    func evaluationBytes(rows: Int, time: Int) -> Double
 }
 
 extension LanguageModel {

@@ -55,6 +55,8 @@ public enum ModelFolder {
     static let configurationName = "config.json"
     public static let weightsName = "model.safetensors"
     static let tokenizerName = "tokenizer.model"
+    /// Every file of a model.
+    public static let fileNames = [configurationName, weightsName, tokenizerName]
 
     /// Writes the configuration and the tokenizer into an existing folder.
     public static func writeConfiguration(
@@ -75,21 +77,19 @@ public enum ModelFolder {
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         let data = try encoder.encode(
             Configuration(model: configuration, tokenizer: reference, quantization: quantization))
-        let path = folder + "/" + configurationName
-        do { try data.write(to: URL(filePath: path)) } catch {
-            throw MartletError(.file, "\(path) could not be written: \(error)")
-        }
+        let writer = try AtomicFileWriter(path: folder + "/" + configurationName)
+        try writer.write([UInt8](data))
+        try writer.commit()
     }
 
     /// Writes a whole model.
     public static func save(_ model: PaLM, tokenizer: (any Tokenizer)?, to folder: String) throws {
-        do { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) } catch {
-            throw MartletError(.file, "the folder \(folder) could not be made: \(error)")
-        }
+        try makeDirectory(folder)
+        // The largest first: where there is no space for it, the rest stays as it was.
+        try model.save(to: folder + "/" + weightsName, metadata: ["format": "pt"])
         try writeConfiguration(
             model.configuration, tokenizer: tokenizer, quantization: model.hasQuantizedWeights ? .int8 : nil, to: folder
         )
-        try model.save(to: folder + "/" + weightsName, metadata: ["format": "pt"])
     }
 
     /// The configuration of the model in `folder`.

@@ -246,8 +246,22 @@ import Testing
         }
         #expect(predicted == all)
         #expect(try batches[0].tokens.inputs[0] == dataset.eodID)
-        #expect(throws: LoaderError.self) {
-            try EvaluationBatches(dataset, sequenceLength: 16, batchSize: 3, stride: 17)
+        for (length, size, stride) in [(16, 3, 17), (16, .max, 16), (.max, 3, 16), (0, 3, 1), (16, 0, 16)] {
+            #expect(throws: LoaderError.self) {
+                try EvaluationBatches(dataset, sequenceLength: length, batchSize: size, stride: stride)
+            }
         }
+    }
+
+    @Test func skippedBatchesAreBounded() throws {
+        let dataset = try dataset(tokens: 100)
+        func first(skipping range: Range<Int>) throws -> Int {
+            try LanguageModelBatches(
+                sources: [WeightedTokens(dataset)], sequenceLength: 16, batchSize: 1_048_576, seed: 0,
+                skippedBatches: [range]
+            ).firstSample(ofStep: 1)
+        }
+        #expect(try first(skipping: 1..<1_000_000_000_001) == 1_000_000_000_001 << 20)
+        #expect(throws: LoaderError.self) { try first(skipping: 1..<Int.max) }
     }
 }

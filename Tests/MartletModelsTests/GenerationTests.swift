@@ -55,6 +55,8 @@ private final class ScriptedModel: Module, LanguageModel {
     }
 
     func trainingFLOPsPerToken(sequenceLength: Int) -> Double { 0 }
+
+    func evaluationBytes(rows: Int, time: Int) -> Double { 0 }
 }
 
 @Suite struct GenerationTests {

@@ -60,6 +60,33 @@ import Testing
         }
     }
 
+    /// Commands measure a run with emaDecay as the run itself did.
+    @Test(arguments: ["float32", "bfloat16"])
+    func theAverageOfTheWeights(_ precision: String) throws {
+        try TinyRun.withFolder { folder in
+            try MartletProgram.succeed(
+                TinyRun.train(
+                    "steps=60", "emaDecay=0.95", "precision=\(precision)", "evaluation.batches=null",
+                    "checkpoint.keepBest=0"), in: folder)
+            let recorded = try #require(
+                try MetricsFile.read(folder + "/run/metrics.jsonl").last?["validationLoss"]?.double)
+            func loss(_ arguments: String...) throws -> Double {
+                let outcome = try MartletProgram.succeed(
+                    ["evaluate", "--data", "data/validation.tokens", "--sequence-length", "16", "--batch", "4"]
+                        + arguments, in: folder)
+                return try #require(object(outcome.output)["loss"] as? Double)
+            }
+            #expect(try abs(loss("--checkpoint", "run", "--average") - recorded) < 1e-9)
+            #expect(try abs(loss("--checkpoint", "run") - recorded) > 1e-4)
+            try MartletProgram.succeed(
+                ["convert", "--checkpoint", "run", "--average", "--output", "averaged"], in: folder)
+            #expect(try abs(loss("--checkpoint", "averaged") - recorded) < 1e-9)
+            try MartletProgram.refuse(
+                ["generate", "--checkpoint", "averaged", "--average", "--prompt", "a"], in: folder,
+                saying: ["averaged holds no moving average of the weights", "average.safetensors"])
+        }
+    }
+
     /// The numbers of the independent implementation, through the program.
     @Test(arguments: ["layernorm-half", "rmsnorm-interleaved"])
     func forwardEqualsTheFixture(_ name: String) throws {

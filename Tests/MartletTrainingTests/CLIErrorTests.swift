@@ -57,8 +57,18 @@ import Testing
             try refuse(["info", "palm-1m", "--vocabulary", "0"], "vocabularySize")
             try MartletProgram.succeed(TinyRun.train("steps=2"), in: folder)
             let generate = ["generate", "--checkpoint", "run", "--prompt", "a"]
-            try refuse(generate + ["--samples", "100000000"], "too many")
-            try refuse(generate + ["--max-tokens", "9223372036854775807"], "too many")
+            try refuse(generate + ["--samples", "100000000"], "1 prompt with 100000000 samples each are too many")
+            try refuse(generate + ["--samples", "9223372036854775807"], "too many")
+            try refuse(
+                generate + ["--max-tokens", "9223372036854775807"],
+                "the number of tokens to generate must be at most 1073741824, it is 9223372036854775807")
+            try refuse(generate + ["--repetition-penalty", "inf"], "repetition penalty", "finite", "inf")
+            let evaluate = ["evaluate", "--checkpoint", "run", "--data", "data/validation.tokens"]
+            let most = "9223372036854775807"
+            try refuse(evaluate + ["--batch", most], "--batch: expected 1 to 1048576, found \(most)")
+            try refuse(evaluate + ["--sequence-length", most], "--sequence-length: expected 1 to", most)
+            try refuse(evaluate + ["--sequence-length", "0"], "--sequence-length: expected 1 to", "found 0")
+            try refuse(evaluate + ["--stride", most], "--stride: expected 1 to 512, found \(most)")
             try refuse(generate + ["--max-tokens", "-1"], "at least 1, it is -1")
             try refuse(generate + ["--temperature", "-1"], "temperature", "-1")
         }
@@ -94,7 +104,7 @@ import Testing
                 ["convert", "--checkpoint", "run", "--quantize", "int8", "--output", "small"], in: folder)
             try MartletProgram.refuse(
                 ["convert", "--checkpoint", "run", "--output", "small"], in: folder,
-                saying: ["small holds a model", "--overwrite"])
+                saying: ["small holds a model's config.json", "--overwrite"])
             try MartletProgram.succeed(["generate", "--checkpoint", "small", "--prompt", "the "], in: folder)
             try MartletProgram.refuse(
                 forward + ["out.safetensors", "--inputs", "in.safetensors", "--gradients", "--quantize", "int8"],

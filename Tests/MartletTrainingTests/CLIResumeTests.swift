@@ -73,7 +73,7 @@ import Testing
     func signalsSaveACheckpoint(_ signal: Int32, _ name: String, _ status: Int32) throws {
         try TinyRun.withFolder { folder in
             let process = try MartletProgram.start(
-                TinyRun.train("steps=1000000", "checkpoint.everySteps=1000000"), in: folder)
+                TinyRun.train("steps=1000000", "checkpoint.everySteps=1000000", "checkpoint.keepBest=0"), in: folder)
             wait(for: 7, in: folder + "/run/metrics.jsonl", of: process)
             process.send(signal)
             let outcome = try process.wait()
@@ -140,6 +140,42 @@ import Testing
             try MartletProgram.succeed(resume("logging.printEverySteps=3"), in: folder)
             try MartletProgram.succeed(TinyRun.train("seed=5", flags: ["--overwrite"]), in: folder)
             #expect(try CheckpointStore(folder: folder + "/run/checkpoints").steps() == [10, 20, 30])
+        }
+    }
+
+    /// Going back by hand to leave out batches equals a run that never took them.
+    @Test func resumingAtAnEarlierStep() throws {
+        try TinyRun.withFolder { folder in
+            let skip = "spikes.skip=[{from: 12, to: 14}]"
+            try MartletProgram.succeed(TinyRun.train(skip, "output=whole"), in: folder)
+            try MartletProgram.succeed(TinyRun.train(), in: folder)
+            try MartletProgram.refuse(
+                TinyRun.train(skip, flags: ["--resume-at", "15"]), in: folder,
+                saying: ["there is no checkpoint of step 15, only of 10, 20, 30"])
+            // What was trained on cannot be left out any more.
+            try MartletProgram.refuse(
+                TinyRun.train(skip, flags: ["--resume-at", "20"]), in: folder,
+                saying: ["'spikes.skip': the batches from 12 on", "step 20", "up to 20", "begin the range at 21"])
+            let exclusive = try MartletProgram.run(TinyRun.train(flags: ["--resume-at", "10", "--resume"]), in: folder)
+            #expect(exclusive.status == 64 && exclusive.error.contains("--resume-at excludes --resume"))
+            let last = try contents(folder + "/run/checkpoints/step-00000030/model.safetensors")
+            let outcome = try MartletProgram.succeed(TinyRun.train(skip, flags: ["--resume-at", "10"]), in: folder)
+            #expect(outcome.error.contains("from step 10"), "\(outcome.error)")
+            #expect(outcome.error.contains("set aside in run/checkpoints/aside-1: the checkpoints of the steps 20, 30"))
+            for name in ["metrics.jsonl", "checkpoints/step-00000030/model.safetensors"] {
+                #expect(try contents(folder + "/run/" + name) == contents(folder + "/whole/" + name), "\(name)")
+            }
+            let aside = folder + "/run/checkpoints/aside-1"
+            #expect(try CheckpointStore(folder: aside).steps() == [20, 30])
+            #expect(try contents(aside + "/step-00000030/model.safetensors") == last)
+            try MartletProgram.succeed(
+                ["generate", "--checkpoint", "run/checkpoints/aside-1", "--prompt", "the "], in: folder)
+            // Again, into another folder; and a new run takes them all away.
+            try MartletProgram.succeed(TinyRun.train(skip, flags: ["--resume-at", "20"]), in: folder)
+            #expect(try CheckpointStore(folder: folder + "/run/checkpoints/aside-2").steps() == [30])
+            try MartletProgram.succeed(TinyRun.train(flags: ["--overwrite"]), in: folder)
+            #expect(
+                try names(in: folder + "/run/checkpoints") == ["step-00000010", "step-00000020", "step-00000030"])
         }
     }
 

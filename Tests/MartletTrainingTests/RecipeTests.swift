@@ -573,6 +573,9 @@ private func problems(_ yaml: String, _ overrides: String...) -> [String] {
         // Batches 2, 5 and 6 are skipped besides 3 and 4.
         #expect((1...4).map { sequence.batch(forStep: $0) } == [1, 7, 8, 9])
         #expect(sequence.skipped == [BatchRange(from: 2, to: 6)])
+        sequence.skip(BatchRange(from: 10, to: 11))
+        sequence.skip(1_000_000_000_000, afterStep: 2)
+        #expect(sequence.skipped == [BatchRange(from: 2, to: 6), BatchRange(from: 8, to: 1_000_000_000_009)])
         let data = try JSONEncoder().encode(sequence)
         #expect(try JSONDecoder().decode(BatchSequence.self, from: data) == sequence)
     }

@@ -21,7 +21,7 @@ struct BenchCommand: ParsableCommand {
 
 /// What every benchmark takes.
 struct BenchThreads: ParsableArguments {
-    @Option(help: "Threads to compute with: OMP_NUM_THREADS, or all processors, unless given.")
+    @Option(parsing: .unconditional, help: "Threads to compute with: OMP_NUM_THREADS, or all processors, unless given.")
     var threads: Int?
 
     func apply() throws {
@@ -35,15 +35,15 @@ struct BenchThreads: ParsableArguments {
 struct BenchModel: ParsableArguments {
     @Option(help: "The type of the weights and activations: float32 or bfloat16 (short f32, bf16).")
     var dtype = "bf16"
-    @Option(help: "The model's width, d_model.")
+    @Option(parsing: .unconditional, help: "The model's width, d_model.")
     var width = 512
-    @Option(help: "The number of blocks.")
+    @Option(parsing: .unconditional, help: "The number of blocks.")
     var layers = 8
-    @Option(help: "The number of query heads; one key and one value head serve them all.")
+    @Option(parsing: .unconditional, help: "The number of query heads; one key and one value head serve them all.")
     var heads = 8
-    @Option(help: "The size of a head.")
+    @Option(parsing: .unconditional, help: "The size of a head.")
     var headDim = 64
-    @Option(help: "The number of token ids, rows of the embedding.")
+    @Option(parsing: .unconditional, help: "The number of token ids, rows of the embedding.")
     var vocab = 8192
 
     func type() throws -> DType { try Bench.floatingPoint(dtype) }

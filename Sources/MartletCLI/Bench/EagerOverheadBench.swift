@@ -22,7 +22,7 @@ struct EagerOverheadBench: ParsableCommand {
 
     @Option(help: "Only rows whose op contains this text.")
     var filter: String?
-    @Option(help: "Seconds to measure each row.")
+    @Option(parsing: .unconditional, help: "Seconds to measure each row.")
     var seconds = 0.3
     @OptionGroup var threads: BenchThreads
 

@@ -19,15 +19,15 @@ struct GenerateBench: ParsableCommand {
             """)
 
     @OptionGroup var model: BenchModel
-    @Option(help: "Rows generated at once.")
+    @Option(parsing: .unconditional, help: "Rows generated at once.")
     var batch = 1
-    @Option(help: "Tokens in each prompt.")
+    @Option(parsing: .unconditional, help: "Tokens in each prompt.")
     var prompt = 128
-    @Option(help: "Tokens to generate for each row.")
+    @Option(parsing: .unconditional, help: "Tokens to generate for each row.")
     var tokens = 128
     @Option(help: "Store weights as int8 with a factor for each row: int8.")
     var quantize: String?
-    @Option(help: "Times to repeat; the median counts. One more runs first.")
+    @Option(parsing: .unconditional, help: "Times to repeat; the median counts. One more runs first.")
     var repeats = 3
     @OptionGroup var threads: BenchThreads
 

@@ -17,11 +17,11 @@ struct LoaderBench: ParsableCommand {
 
     @Option(help: "A SentencePiece model, or 'bytes'.")
     var tokenizer: String
-    @Option(help: "Sequences in a batch.")
+    @Option(parsing: .unconditional, help: "Sequences in a batch.")
     var batch = 8
-    @Option(help: "Tokens in a sequence.")
+    @Option(parsing: .unconditional, help: "Tokens in a sequence.")
     var sequence = 512
-    @Option(help: "Times to repeat; the median counts.")
+    @Option(parsing: .unconditional, help: "Times to repeat; the median counts.")
     var repeats = 3
     @OptionGroup var threads: BenchThreads
     @Argument(help: "Text files or folders of them, a document each.")

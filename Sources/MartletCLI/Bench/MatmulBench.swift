@@ -15,11 +15,11 @@ struct MatmulBench: ParsableCommand {
 
     @Option(help: "float32, bfloat16, float16 or float64 (short f32, bf16, f16, f64).")
     var dtype = "bf16"
-    @Option(help: "Rows of the result.")
+    @Option(parsing: .unconditional, help: "Rows of the result.")
     var m = 4096
-    @Option(help: "The length of the sums.")
+    @Option(parsing: .unconditional, help: "The length of the sums.")
     var k = 512
-    @Option(help: "Columns of the result.")
+    @Option(parsing: .unconditional, help: "Columns of the result.")
     var n = 2048
     @Flag(help: "The first operand lies transposed in memory.")
     var transposeA = false
@@ -30,7 +30,7 @@ struct MatmulBench: ParsableCommand {
             "A product, in place of --m, --k, --n; may be given again. nn, nt, tn or tt: which operands lie transposed.",
             valueName: "MxKxN[nt]"))
     var shape: [String] = []
-    @Option(help: "Times to run each product; the median counts.")
+    @Option(parsing: .unconditional, help: "Times to run each product; the median counts.")
     var steps = 20
     @OptionGroup var threads: BenchThreads
 

@@ -19,7 +19,7 @@ struct OpsBench: ParsableCommand {
     var dtype = "f32"
     @Option(help: "Only rows whose op or shape contains this text.")
     var filter: String?
-    @Option(help: "Seconds to measure each row; at least five calls are made.")
+    @Option(parsing: .unconditional, help: "Seconds to measure each row; at least five calls are made.")
     var seconds = 0.25
     @Flag(help: "Only name the rows.")
     var list = false

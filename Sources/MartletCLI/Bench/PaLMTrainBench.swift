@@ -18,13 +18,13 @@ struct PaLMTrainBench: ParsableCommand {
             """)
 
     @OptionGroup var model: BenchModel
-    @Option(help: "Sequences in a batch.")
+    @Option(parsing: .unconditional, help: "Sequences in a batch.")
     var batch = 8
-    @Option(help: "Tokens in a sequence.")
+    @Option(parsing: .unconditional, help: "Tokens in a sequence.")
     var sequence = 512
-    @Option(help: "Steps to time.")
+    @Option(parsing: .unconditional, help: "Steps to time.")
     var steps = 6
-    @Option(help: "Steps before those, which create what later ones use again.")
+    @Option(parsing: .unconditional, help: "Steps before those, which create what later ones use again.")
     var warmup = 2
     @OptionGroup var threads: BenchThreads
 

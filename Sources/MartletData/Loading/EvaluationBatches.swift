@@ -29,18 +29,15 @@ public struct EvaluationBatches: Sendable {
     private let middleBatches: Int
 
     /// - Parameters:
-    ///   - sequenceLength: Tokens in a sequence; at least 1. A shorter file gives one shorter sequence.
-    ///   - batchSize: Sequences in a batch at most, at least 1.
+    ///   - sequenceLength: Tokens in a sequence, 1 to 2^30. A shorter file gives one shorter sequence.
+    ///   - batchSize: Sequences in a batch at most, 1 to 2^20.
     ///   - stride: New tokens in a sequence, 1 to `sequenceLength`; nil is `sequenceLength`, no overlap.
     /// - Throws: `LoaderError.invalidOption`.
     public init(_ dataset: TokenDataset, sequenceLength: Int, batchSize: Int, stride: Int? = nil) throws {
-        func check(_ condition: Bool, _ name: String, _ reason: String) throws {
-            if !condition { throw LoaderError.invalidOption(name: name, reason: reason) }
+        try Self.check(sequenceLength: sequenceLength, batchSize: batchSize, stride: stride) {
+            throw LoaderError.invalidOption(name: $0, reason: $1)
         }
-        try check(sequenceLength >= 1, "sequenceLength", "expected at least 1, found \(sequenceLength)")
-        try check(batchSize >= 1, "batchSize", "expected at least 1, found \(batchSize)")
         let step = stride ?? sequenceLength
-        try check(step >= 1 && step <= sequenceLength, "stride", "expected 1 to \(sequenceLength), found \(step)")
         self.dataset = dataset
         self.sequenceLength = sequenceLength
         self.batchSize = batchSize
@@ -49,6 +46,24 @@ public struct EvaluationBatches: Sendable {
         middleBatches = (middleWindows + batchSize - 1) / batchSize
         let rest = max(0, dataset.tokenCount - sequenceLength) % step
         count = 1 + middleBatches + (rest > 0 ? 1 : 0)
+    }
+
+    /// Calls `refuse` with the name of the first option that is out of range and what was expected of it.
+    package static func check(
+        sequenceLength: Int, batchSize: Int, stride: Int?, refuse: (_ name: String, _ reason: String) throws -> Void
+    ) rethrows {
+        let options = [
+            ("sequenceLength", sequenceLength, 1 << 30), ("batchSize", batchSize, 1 << 20),
+            ("stride", stride ?? sequenceLength, sequenceLength),
+        ]
+        for (name, value, most) in options where value < 1 || value > most {
+            return try refuse(name, "expected 1 to \(most), found \(value)")
+        }
+    }
+
+    /// Rows and columns of the largest batch.
+    package var largestShape: (rows: Int, columns: Int) {
+        (max(1, min(batchSize, middleWindows)), min(sequenceLength, dataset.tokenCount))
     }
 
     /// Batch `index`, in 0..<`count`.

@@ -32,6 +32,9 @@ public struct LanguageModelBatches: Sendable {
     public let rank: Int
     public let worldSize: Int
 
+    /// Numbers of batches up to here cannot overflow when they are multiplied by sizes.
+    private static let mostSkipped = 1 << 41
+
     private let windowCounts: [Int]
     private let mixture: MixtureSchedule
 
@@ -78,7 +81,9 @@ public struct LanguageModelBatches: Sendable {
         }
         let skipped = skippedBatches.filter { !$0.isEmpty }.sorted { $0.lowerBound < $1.lowerBound }
         for (index, range) in skipped.enumerated() {
-            try check(range.lowerBound >= 0, "skippedBatches", "\(range) begins before batch 0")
+            try check(
+                range.lowerBound >= 0 && range.upperBound <= Self.mostSkipped, "skippedBatches",
+                "expected batches from 0 to \(Self.mostSkipped), found \(range)")
             try check(
                 index == 0 || range.lowerBound >= skipped[index - 1].upperBound, "skippedBatches",
                 "\(skipped[max(0, index - 1)]) and \(range) overlap")

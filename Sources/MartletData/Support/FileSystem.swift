@@ -232,6 +232,17 @@ package func isDirectory(_ path: String) -> Bool {
     return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
 }
 
+/// Makes a directory and those above it.
+package func makeDirectory(_ path: String) throws {
+    if isDirectory(path) { return }
+    let trimmed = String(path.reversed().drop { $0 == "/" }.reversed())
+    let above = splitPath(trimmed).directory
+    if above != trimmed && above != "." { try makeDirectory(above) }
+    guard mkdir(path, 0o777) == 0 || errno == EEXIST && isDirectory(path) else {
+        throw FileSystemError(operation: "make the folder", path: path, code: errno == EEXIST ? ENOTDIR : errno)
+    }
+}
+
 /// The names in a directory, without "." and "..", in the order of their bytes.
 package func directoryEntries(_ path: String) throws -> [String] {
     guard let directory = opendir(path) else {

@@ -38,7 +38,9 @@ public struct SamplingOptions: Codable, Sendable, Equatable {
         try require(topK.map { $0 >= 1 } ?? true, "top-k must be at least 1, it is \(topK ?? 0)")
         try require(topP.map { $0 > 0 && $0 <= 1 } ?? true, "top-p must be above 0 and at most 1, it is \(topP ?? 0)")
         try require(minP.map { $0 >= 0 && $0 <= 1 } ?? true, "min-p must be between 0 and 1, it is \(minP ?? 0)")
-        try require(repetitionPenalty > 0, "the repetition penalty must be above 0, it is \(repetitionPenalty)")
+        try require(
+            repetitionPenalty > 0 && repetitionPenalty.isFinite,
+            "the repetition penalty must be above 0 and finite, it is \(repetitionPenalty)")
     }
 }
 

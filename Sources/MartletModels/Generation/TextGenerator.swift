@@ -37,16 +37,28 @@ public final class TextGenerator {
             self.stopsAtDocumentEnd = stopsAtDocumentEnd
         }
 
+        private static let mostTokens = 1 << 30
+        private static let mostRows = 1 << 20
+
         /// Throws what cannot be generated with any model.
         public func validate() throws {
             try sampling.validate()
             if prompts.isEmpty { throw MartletError(.configuration, "at least one prompt is needed") }
-            if maxTokens < 1 {
+            if maxTokens < 1 || maxTokens > Self.mostTokens {
                 throw MartletError(
-                    .configuration, "the number of tokens to generate must be at least 1, it is \(maxTokens)")
+                    .configuration,
+                    "the number of tokens to generate must be "
+                        + (maxTokens < 1 ? "at least 1" : "at most \(Self.mostTokens)") + ", it is \(maxTokens)")
             }
             if samples < 1 {
                 throw MartletError(.configuration, "the number of samples must be at least 1, it is \(samples)")
+            }
+            let (rows, overflow) = prompts.count.multipliedReportingOverflow(by: samples)
+            if overflow || rows > Self.mostRows {
+                throw MartletError(
+                    .configuration,
+                    "\(prompts.count) prompt\(prompts.count == 1 ? "" : "s") with \(samples) samples each are too many: at "
+                        + "most \(Self.mostRows) continuations are generated at once")
             }
         }
     }
@@ -103,14 +115,7 @@ public final class TextGenerator {
             return ids.isEmpty ? [tokenizer.eodID] : ids
         }
         let longest = encoded.map(\.count).max()!
-        let (count, tooMany) = encoded.count.multipliedReportingOverflow(by: request.samples)
-        let (capacity, tooLong) = longest.addingReportingOverflow(request.maxTokens)
-        if tooMany || tooLong || count > 1 << 20 {
-            throw MartletError(
-                .configuration,
-                "\(encoded.count) prompts with \(request.samples) samples of \(request.maxTokens) tokens are too many: at "
-                    + "most \(1 << 20) rows are generated at once")
-        }
+        let capacity = longest + request.maxTokens
         let rows = encoded.flatMap { Array(repeating: $0, count: request.samples) }
         let starts = rows.map { longest - $0.count }
         let cache = model.makeCache(starts: starts, capacity: capacity)

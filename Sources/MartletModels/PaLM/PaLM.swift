@@ -141,6 +141,23 @@ public final class PaLM: Module, LanguageModel {
         configuration.trainingFLOPsPerToken(sequenceLength: sequenceLength)
     }
 
+    public func evaluationBytes(rows: Int, time: Int) -> Double {
+        configuration.evaluationBytes(activationBytes: embedding.outputType.byteSize, rows: rows, time: time)
+    }
+
+    /// Bytes that the scores of every token and a loss take at least, besides the weights; with `gradients`, what their
+    /// computation keeps and they themselves, too.
+    public func forwardBytes(rows: Int, time: Int, gradients: Bool) -> Double {
+        let size = embedding.outputType.byteSize
+        let scores = Double(rows) * Double(time) * Double(vocabularySize) * Double(size)
+        return scores
+            + (gradients
+                ? configuration.trainingBytes(
+                    bytesPerParameter: size, activationBytes: size, rows: rows, time: time,
+                    recomputes: checkpointsActivations)
+                : configuration.blockBytes(activationBytes: size, rows: rows, time: time))
+    }
+
     public override var extraDescription: String {
         "\(configuration.layers) layers, width \(configuration.width), vocabulary \(configuration.vocabularySize)"
     }

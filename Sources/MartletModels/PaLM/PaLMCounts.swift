@@ -43,14 +43,40 @@ extension PaLMConfiguration {
     /// - Parameters:
     ///   - bytesPerParameter: weights, gradients, the optimizer's state and copies.
     ///   - activationBytes: of one activation: 2 for bfloat16.
-    ///   - tokens: that go through the model at once.
+    ///   - rows: sequences that go through the model at once, of `time` tokens each.
     ///   - recomputes: whether blocks keep their inputs only.
-    public func trainingBytes(bytesPerParameter: Int, activationBytes: Int, tokens: Int, recomputes: Bool) -> Double {
-        // A block keeps its input, the norm's output, queries and attention's output; and gate, up and their product.
-        let kept = Double(2 * width + 2 * heads * headDim + 3 * feedForward)
+    public func trainingBytes(bytesPerParameter: Int, activationBytes: Int, rows: Int, time: Int, recomputes: Bool)
+        -> Double
+    {
+        // A block keeps its input, the norm's output, queries, keys, values and attention's output; and gate and up.
+        let kept = Double(2 * width + 2 * heads * headDim + 2 * headDim + 2 * feedForward)
         let perToken =
             recomputes ? Double(layers) * Double(width) + kept : Double(layers) * kept
-        return Double(parameterCount) * Double(bytesPerParameter) + Double(tokens) * perToken * Double(activationBytes)
+        return Double(parameterCount) * Double(bytesPerParameter)
+            + Double(rows) * Double(time) * perToken * Double(activationBytes)
+            + documentMaskBytes(rows: rows, time: time)
+    }
+
+    /// Bytes that measuring the losses of `rows` sequences of `time` tokens takes at least, besides the weights.
+    ///
+    /// - Parameter activationBytes: of one activation: 2 for bfloat16.
+    public func evaluationBytes(activationBytes: Int, rows: Int, time: Int) -> Double {
+        // After the blocks, the scores of a row at a time.
+        let scores = Double(rows) * Double(time) * Double(width) + Double(time) * Double(vocabularySize)
+        return max(
+            blockBytes(activationBytes: activationBytes, rows: rows, time: time), scores * Double(activationBytes))
+    }
+
+    /// Bytes that one block takes at least when nothing is kept for derivatives, the mask of documents included.
+    func blockBytes(activationBytes: Int, rows: Int, time: Int) -> Double {
+        // The input, the norm's output, attention's output, gate and up.
+        Double(rows) * Double(time) * Double((3 * width + 2 * feedForward) * activationBytes)
+            + documentMaskBytes(rows: rows, time: time)
+    }
+
+    /// Bytes of the mask [rows, 1, time, time] in float32 that keeps documents apart; none where it is not needed.
+    func documentMaskBytes(rows: Int, time: Int) -> Double {
+        crossDocumentAttention ? 0 : 4 * Double(rows) * Double(time) * Double(time)
     }
 
     /// N: all parameters.

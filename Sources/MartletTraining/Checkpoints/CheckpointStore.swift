@@ -45,11 +45,13 @@ public struct CheckpointStore: Sendable {
     ///   - validationLoss: Ranks the checkpoint among the best; nil where none was measured.
     ///   - keepLast: How many of the newest to keep, at least 1.
     ///   - keepBest: How many of the lowest validation loss to keep besides.
+    ///   - interval: Checkpoints of other steps than its multiples that have a validation loss were saved for that loss, and
+    ///     do not count among the newest.
     ///   - write: Writes the checkpoint's files into the folder that it is given.
     /// - Throws: `FileError` or what `write` throws. Earlier checkpoints then are as they were.
     @discardableResult
     public func save(
-        step: Int, validationLoss: Double? = nil, keepLast: Int, keepBest: Int = 0,
+        step: Int, validationLoss: Double? = nil, keepLast: Int, keepBest: Int = 0, interval: Int = 1,
         write: (_ folder: String) throws -> Void
     ) throws -> Checkpoint {
         precondition(step >= 0, "[CheckpointStore.save] step must be at least 0, found \(step)")
@@ -61,20 +63,69 @@ public struct CheckpointStore: Sendable {
             try AtomicFile.write(try manifest.encoded(), to: temporary + "/" + CheckpointManifest.fileName)
             return manifest
         }
-        try prune(keepLast: keepLast, keepBest: keepBest)
+        try prune(keepLast: keepLast, keepBest: keepBest, interval: interval)
         return Checkpoint(folder: path, step: step, validationLoss: manifest.validationLoss)
     }
 
-    /// Removes all but the last and the best.
-    public func prune(keepLast: Int, keepBest: Int) throws(FileError) {
-        var kept = Set(try steps().suffix(keepLast))
-        kept.formUnion(try ranked().prefix(keepBest).map(\.step))
-        for step in try steps() where !kept.contains(step) { try remove(step: step) }
+    /// Removes all but the last and the best. The newest of all stays in any case.
+    public func prune(keepLast: Int, keepBest: Int, interval: Int = 1) throws(FileError) {
+        let steps = try steps()
+        let ranked = try ranked().map(\.step)
+        let best = Set(ranked.prefix(keepBest))
+        let forTheirLoss = Set(ranked.filter { $0 % interval != 0 && ($0 != steps.last || best.contains($0)) })
+        let kept = best.union(steps.filter { !forTheirLoss.contains($0) }.suffix(keepLast))
+        for step in steps where !kept.contains(step) { try remove(step: step) }
+    }
+
+    /// Whether a checkpoint with this validation loss would be one of the `count` best.
+    public func isAmongBest(_ validationLoss: Double, of count: Int) throws(FileError) -> Bool {
+        guard validationLoss.isFinite else { return false }
+        return try ranked().count { $0.validationLoss! <= validationLoss } < count
     }
 
     /// Removes the checkpoints after a step: those of a course that the run has left, after going back before a spike.
     public func removeAll(after step: Int) throws(FileError) {
         for later in try steps() where later > step { try remove(step: later) }
+    }
+
+    private static let asidePrefix = "aside-"
+
+    /// Moves the checkpoints after a step into a folder of their own beside the others, `aside-1` or the next that is free.
+    ///
+    /// - Returns: The folder and the steps; nil where there is none after that step.
+    @discardableResult
+    public func setAside(after step: Int) throws(FileError) -> (folder: String, steps: [Int])? {
+        let later = try steps().filter { $0 > step }
+        if later.isEmpty { return nil }
+        var number = 1
+        while FileIO.exists("\(folder)/\(Self.asidePrefix)\(number)") { number += 1 }
+        let target = "\(folder)/\(Self.asidePrefix)\(number)"
+        try FileIO.makeFolder(target)
+        for step in later.reversed() {
+            let path = path(step: step)
+            guard rename(path, target + "/" + FileIO.name(of: path)) == 0 else { throw FileError("move", path) }
+        }
+        try FileIO.synchronize(target)
+        try FileIO.synchronize(folder)
+        return (target, later)
+    }
+
+    /// Removes every checkpoint, those that were set aside, too.
+    func removeEverything() throws(FileError) {
+        try removeAll(after: -1)
+        for name in try FileIO.names(in: folder) where name.hasPrefix(Self.asidePrefix) {
+            try FileIO.remove(folder + "/" + name)
+        }
+    }
+
+    /// Writes what a checkpoint consists of to the disk and removes it again: to see how long that takes.
+    func rehearse(_ write: (_ folder: String) throws -> Void) throws {
+        let path = TemporaryName.beside(path(step: 0))
+        try AtomicDirectory.write(to: path) { temporary in
+            try write(temporary)
+            _ = try CheckpointManifest(step: 0, validationLoss: nil, folder: temporary)
+        }
+        try FileIO.remove(path)
     }
 
     private func remove(step: Int) throws(FileError) {

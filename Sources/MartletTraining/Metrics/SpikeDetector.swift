@@ -72,12 +72,13 @@ public struct BatchSequence: Codable, Sendable, Equatable {
     /// Skips a number of batches that the steps after `step` would have taken: what to do after going back to it.
     public mutating func skip(_ count: Int, afterStep step: Int) {
         var remaining = count
-        var batch = self.batch(forStep: step + 1)
         while remaining > 0 {
-            // The batches that this range does not reach move up, so the next one to take comes after all ranges so far.
-            skip(BatchRange(from: batch, to: batch))
-            remaining -= 1
-            batch = self.batch(forStep: step + 1)
+            let first = batch(forStep: step + 1)
+            // Up to the next range that is skipped already; the batches after that one move up in their turn.
+            let free = skipped.first { $0.from > first }.map { $0.from - first } ?? remaining
+            let taken = min(remaining, free)
+            skip(BatchRange(from: first, to: first + taken - 1))
+            remaining -= taken
         }
     }
 }

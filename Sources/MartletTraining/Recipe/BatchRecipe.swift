@@ -22,7 +22,7 @@ extension BatchRecipe: RecipeSection {
                 "microBatch", optional: \.microBatch,
                 "Sequences that go through the model at once; a step adds up their gradients. Needs less memory when "
                     + "smaller, and divides every batch size. null: the whole batch",
-                limit: .atLeast(1)),
+                limit: .count(from: 1)),
         ]
     }
 }
@@ -80,7 +80,7 @@ extension BatchSchedule.Stage: RecipeSection {
         [
             RecipeField(
                 "untilStep", optional: \.untilStep, "The last batch of this size; left out in the last stage",
-                limit: .atLeast(1)),
+                limit: .count(from: 1)),
             RecipeField(
                 "sequences", \.sequences, "Sequences in a batch", limit: .within(1...BatchSchedule.largest),
                 isRequired: true),

@@ -74,7 +74,8 @@ extension Recipe {
             end = range.to
         }
         if spikes.automatic {
-            let reach = (checkpoint.keepLast - 1) * checkpoint.everySteps
+            let (product, overflow) = (checkpoint.keepLast - 1).multipliedReportingOverflow(by: checkpoint.everySteps)
+            let reach = overflow ? Int.max : product
             check(
                 reach >= spikes.rewindSteps,
                 "'spikes.rewindSteps': going back \(spikes.rewindSteps) steps needs checkpoints that old, but the "

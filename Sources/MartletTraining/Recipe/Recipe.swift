@@ -84,8 +84,8 @@ extension Recipe: RecipeSection {
                 "output", \.output,
                 "The run's folder: checkpoints, metrics, plots. runs/NAME where it is left out", limit: .notEmpty),
             RecipeField(
-                "steps", optional: \.steps, "How many updates to make. Give either steps or minutes", limit: .atLeast(1)
-            ),
+                "steps", optional: \.steps, "How many updates to make. Give either steps or minutes",
+                limit: .count(from: 1)),
             RecipeField(
                 "minutes", optional: \.minutes,
                 "Train for about this long. Before step 1 the trainer times trial steps whose updates are thrown away, and "

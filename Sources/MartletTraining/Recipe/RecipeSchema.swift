@@ -47,6 +47,8 @@ package struct RecipeVariantDescription: Sendable {
 package struct RecipeLimit<Value>: Sendable {
     /// Completes `expected a number ...`: `above 0`.
     let text: String
+    /// In place of `text` for a value that is refused for another reason than people expect.
+    var refusal: @Sendable (Value) -> String? = { _ in nil }
     let holds: @Sendable (Value) -> Bool
 
     static var none: RecipeLimit<Value> { RecipeLimit(text: "") { _ in true } }
@@ -54,6 +56,12 @@ package struct RecipeLimit<Value>: Sendable {
 
 extension RecipeLimit where Value == Int {
     static func atLeast(_ bound: Int) -> Self { Self(text: "at least \(bound)") { $0 >= bound } }
+    /// A number of steps, batches and the like: bounded, so that sums and products of several cannot overflow.
+    static func count(from bound: Int, to largest: Int = 1_000_000_000_000) -> Self {
+        var limit = Self(text: "at least \(bound)") { (bound...largest).contains($0) }
+        limit.refusal = { $0 > largest ? "from \(bound) to \(largest)" : nil }
+        return limit
+    }
     static func within(_ range: ClosedRange<Int>) -> Self {
         Self(text: "from \(range.lowerBound) to \(range.upperBound)") { range.contains($0) }
     }
@@ -125,7 +133,13 @@ package struct RecipeField<Section: RecipeSection>: Sendable {
     ) -> Value? {
         var found: [RecipeProblem] = []
         let value = Value.read(node, at: path, problems: &found)
-        if let value, limit.holds(value) { return value }
+        if let value {
+            if limit.holds(value) { return value }
+            if let refusal = limit.refusal(value) {
+                problems.append(.unexpected(node, at: path, expectation: Value.expectation + " " + refusal))
+                return nil
+            }
+        }
         // Tell the limit at once, also to somebody who got the type wrong.
         let isTypeError = found == [.unexpected(node, at: path, expectation: Value.expectation)]
         problems += found.isEmpty || isTypeError ? [.unexpected(node, at: path, expectation: expectation)] : found

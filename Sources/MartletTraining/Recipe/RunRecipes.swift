@@ -10,11 +10,12 @@ extension EvaluationRecipe: RecipeSection {
     package static var fields: [RecipeField<EvaluationRecipe>] {
         [
             RecipeField(
-                "everySteps", \.everySteps, "Evaluate after each so many steps, and after the last", limit: .atLeast(1)),
+                "everySteps", \.everySteps, "Evaluate after each so many steps, and after the last",
+                limit: .count(from: 1)),
             RecipeField(
                 "batches", optional: \.batches,
                 "How many batches of the validation data to take, always the same ones. null: all of it",
-                limit: .atLeast(1)),
+                limit: .count(from: 1)),
         ]
     }
 }
@@ -33,12 +34,13 @@ extension CheckpointRecipe: RecipeSection {
         [
             RecipeField(
                 "everySteps", \.everySteps,
-                "Save after each so many steps, after the last, and when the run is stopped",
-                limit: .atLeast(1)),
-            RecipeField("keepLast", \.keepLast, "How many of the newest to keep", limit: .atLeast(1)),
+                "Save after each so many steps, after the last, and when the run is stopped; also after an evaluation whose "
+                    + "loss is among the keepBest lowest",
+                limit: .count(from: 1)),
+            RecipeField("keepLast", \.keepLast, "How many of the newest to keep", limit: .count(from: 1)),
             RecipeField(
                 "keepBest", \.keepBest, "How many of those with the lowest validation loss to keep besides",
-                limit: .atLeast(0)),
+                limit: .count(from: 0)),
         ]
     }
 }
@@ -70,15 +72,17 @@ extension SpikeRecipe: RecipeSection {
                 "threshold", \.threshold,
                 "The loss has jumped when it is this many standard deviations above the mean of the window",
                 limit: .above(0)),
-            RecipeField("window", \.window, "How many steps before it a loss is compared with", limit: .atLeast(10)),
-            RecipeField("rewindSteps", \.rewindSteps, "How many steps to go back, at the least", limit: .atLeast(1)),
+            RecipeField(
+                "window", \.window, "How many steps before it a loss is compared with", limit: .count(from: 10)),
+            RecipeField(
+                "rewindSteps", \.rewindSteps, "How many steps to go back, at the least", limit: .count(from: 1)),
             RecipeField(
                 "skipBatches", \.skipBatches, "How many batches to skip, counted from the checkpoint",
-                limit: .atLeast(1)),
+                limit: .count(from: 1, to: 1_000_000_000)),
             RecipeField(
                 "maxRestarts", \.maxRestarts,
                 "After this many restarts a jump is trained through, and a loss that is no number ends the run",
-                limit: .atLeast(1)),
+                limit: .count(from: 1)),
         ]
     }
 }
@@ -87,6 +91,8 @@ extension SpikeRecipe: RecipeSection {
 public struct BatchRange: Sendable, Equatable {
     public var from = 0
     public var to = 0
+    /// More than a recipe's ranges and all that is skipped automatically after them reach.
+    static let last = 1 << 41
 
     public init() {}
 
@@ -99,8 +105,9 @@ public struct BatchRange: Sendable, Equatable {
 extension BatchRange: RecipeSection {
     package static var fields: [RecipeField<BatchRange>] {
         [
-            RecipeField("from", \.from, "The first batch", limit: .atLeast(1), isRequired: true),
-            RecipeField("to", \.to, "The last batch", limit: .atLeast(1), isRequired: true),
+            RecipeField(
+                "from", \.from, "The first batch", limit: .count(from: 1, to: BatchRange.last), isRequired: true),
+            RecipeField("to", \.to, "The last batch", limit: .count(from: 1, to: BatchRange.last), isRequired: true),
         ]
     }
 }
@@ -122,11 +129,11 @@ extension LoggingRecipe: RecipeSection {
         [
             RecipeField(
                 "everySteps", \.everySteps, "Record the training loss and its companions each so many steps",
-                limit: .atLeast(1)),
+                limit: .count(from: 1)),
             RecipeField(
                 "printEverySteps", \.printEverySteps,
                 "Print a line each so many steps where the output is no terminal; a terminal shows a live line",
-                limit: .atLeast(1)),
+                limit: .count(from: 1)),
             RecipeField("metrics", \.metrics, "Write the records to metrics.jsonl, a JSON object a line"),
             RecipeField("tensorboard", \.tensorboard, "Write TensorBoard event files"),
             RecipeField("plot", \.plot, "Draw the losses as loss.svg at every evaluation"),
@@ -154,11 +161,11 @@ extension SampleRecipe: RecipeSection {
     package static var fields: [RecipeField<SampleRecipe>] {
         [
             RecipeField("prompts", \.prompts, "Texts to continue at every evaluation; [] for none"),
-            RecipeField("maxTokens", \.maxTokens, "The longest continuation", limit: .atLeast(1)),
+            RecipeField("maxTokens", \.maxTokens, "The longest continuation", limit: .count(from: 1)),
             RecipeField("temperature", \.temperature, "0 always takes the likeliest token", limit: .atLeast(0)),
             RecipeField(
                 "topK", optional: \.topK, "Draw from this many likeliest tokens only. null: from all",
-                limit: .atLeast(1)),
+                limit: .count(from: 1)),
             RecipeField(
                 "topP", \.topP, "Draw from the likeliest tokens that together have this probability. 1: from all",
                 limit: .within(1e-6...1)),

@@ -82,7 +82,7 @@ extension PaLMScheduleRecipe: RecipeSection {
         [
             RecipeField(
                 "constantSteps", \.constantSteps,
-                "Steps at the full rate; step k after them has sqrt(constantSteps / k) of it", limit: .atLeast(1))
+                "Steps at the full rate; step k after them has sqrt(constantSteps / k) of it", limit: .count(from: 1))
         ]
     }
 }
@@ -96,7 +96,7 @@ public struct ConstantScheduleRecipe: Sendable, Equatable {
 
 extension ConstantScheduleRecipe: RecipeSection {
     package static var fields: [RecipeField<ConstantScheduleRecipe>] {
-        [RecipeField("warmupSteps", \.warmupSteps, warmupDocumentation, limit: .atLeast(0))]
+        [RecipeField("warmupSteps", \.warmupSteps, warmupDocumentation, limit: .count(from: 0))]
     }
 }
 
@@ -112,8 +112,8 @@ public struct LinearScheduleRecipe: Sendable, Equatable {
 extension LinearScheduleRecipe: RecipeSection {
     package static var fields: [RecipeField<LinearScheduleRecipe>] {
         [
-            RecipeField("warmupSteps", \.warmupSteps, warmupDocumentation, limit: .atLeast(0)),
-            RecipeField("totalSteps", optional: \.totalSteps, totalDocumentation, limit: .atLeast(1)),
+            RecipeField("warmupSteps", \.warmupSteps, warmupDocumentation, limit: .count(from: 0)),
+            RecipeField("totalSteps", optional: \.totalSteps, totalDocumentation, limit: .count(from: 1)),
             RecipeField("minimumRatio", \.minimumRatio, minimumDocumentation, limit: .within(0...1)),
         ]
     }
@@ -131,8 +131,8 @@ public struct CosineScheduleRecipe: Sendable, Equatable {
 extension CosineScheduleRecipe: RecipeSection {
     package static var fields: [RecipeField<CosineScheduleRecipe>] {
         [
-            RecipeField("warmupSteps", \.warmupSteps, warmupDocumentation, limit: .atLeast(0)),
-            RecipeField("totalSteps", optional: \.totalSteps, totalDocumentation, limit: .atLeast(1)),
+            RecipeField("warmupSteps", \.warmupSteps, warmupDocumentation, limit: .count(from: 0)),
+            RecipeField("totalSteps", optional: \.totalSteps, totalDocumentation, limit: .count(from: 1)),
             RecipeField("minimumRatio", \.minimumRatio, minimumDocumentation, limit: .within(0...1)),
         ]
     }
@@ -147,6 +147,6 @@ public struct InverseSquareRootScheduleRecipe: Sendable, Equatable {
 
 extension InverseSquareRootScheduleRecipe: RecipeSection {
     package static var fields: [RecipeField<InverseSquareRootScheduleRecipe>] {
-        [RecipeField("warmupSteps", \.warmupSteps, warmupDocumentation, limit: .atLeast(1))]
+        [RecipeField("warmupSteps", \.warmupSteps, warmupDocumentation, limit: .count(from: 1))]
     }
 }

@@ -64,6 +64,11 @@ public struct HeldOutLoss: Sendable, Equatable {
         model.eval()
         defer { model.train(training) }
         let all = try EvaluationBatches(dataset, sequenceLength: sequenceLength, batchSize: batchSize, stride: stride)
+        let (rows, columns) = all.largestShape
+        try Memory.require(
+            model.evaluationBytes(rows: rows, time: columns),
+            for: "measuring the loss of \(rows) window\(rows == 1 ? "" : "s") of \(columns) tokens at once",
+            remedy: "take shorter windows, or fewer at once")
         var result = HeldOutLoss()
         for i in 0..<min(all.count, batches ?? all.count) {
             let batch = try all[i]

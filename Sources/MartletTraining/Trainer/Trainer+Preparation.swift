@@ -29,17 +29,25 @@ extension Trainer {
         let size = recipe.precision.dtype.byteSize
         let bytes = 2 * size + master + recipe.optimizer.stateBytesPerParameter + (recipe.emaDecay == nil ? 0 : 4)
         let rows = recipe.batch.microBatch ?? recipe.batch.sequences.stages.map(\.sequences).max()!
+        let time = recipe.data.sequenceLength
+        let training = configuration.trainingBytes(
+            bytesPerParameter: bytes, activationBytes: size, rows: rows, time: time,
+            recomputes: recipe.activationCheckpointing)
+        // Gradients are gone when the held-out text is measured.
+        let evaluation =
+            recipe.data.validation.isEmpty
+            ? 0
+            : Double(configuration.parameterCount) * Double(bytes - size)
+                + configuration.evaluationBytes(activationBytes: size, rows: rows, time: time)
         try Memory.require(
-            configuration.trainingBytes(
-                bytesPerParameter: bytes, activationBytes: size, tokens: rows * recipe.data.sequenceLength,
-                recomputes: recipe.activationCheckpointing),
+            max(training, evaluation),
             for: "training a model of \(Format.count(Double(configuration.parameterCount))) parameters with \(rows) "
                 + "sequences of \(recipe.data.sequenceLength) tokens at once",
             remedy: "take a smaller model, a smaller batch.microBatch or activationCheckpointing")
     }
 
     static func removeRun(_ folder: String, _ store: CheckpointStore) throws {
-        try store.removeAll(after: -1)
+        try store.removeEverything()
         for name in ["metrics.jsonl", "timings.jsonl", "loss.svg", "recipe.yaml"] + TrainingProfile.files {
             let path = folder + "/" + name
             if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
@@ -80,6 +88,32 @@ extension Trainer {
                 + ". Resume with the run's own recipe, or start another run")
     }
 
+    /// Leaves out a range of batches from the next step on. Other batches than those that are meant would be left out in
+    /// place of the ones that were trained on already.
+    static func add(_ range: BatchRange, to state: inout TrainingState) throws {
+        if state.sequence.skipped.contains(where: { $0.from <= range.from && range.to <= $0.to }) { return }
+        let trained = state.sequence.batch(forStep: state.step)
+        if range.from <= trained {
+            throw MartletError(
+                .configuration,
+                "'spikes.skip': the batches from \(range.from) on are to be left out, but the checkpoint of step \(state.step) "
+                    + "was trained on those up to \(trained): go on from an earlier checkpoint (--resume-at), or begin the "
+                    + "range at \(trained + 1)")
+        }
+        state.sequence.skip(range)
+    }
+
+    /// What the recipe's samples ask for; nil where it wants none.
+    static func sampleRequest(_ recipe: Recipe) -> TextGenerator.Request? {
+        let sample = recipe.sample
+        if sample.prompts.isEmpty { return nil }
+        return TextGenerator.Request(
+            prompts: sample.prompts, maxTokens: sample.maxTokens,
+            sampling: SamplingOptions(
+                temperature: sample.temperature, topK: sample.topK, topP: sample.topP < 1 ? sample.topP : nil,
+                seed: UInt64(recipe.seed)))
+    }
+
     static func measurePeak(_ dtype: DType) -> PeakFLOPs {
         noGrad {
             let most = 2048
@@ -94,7 +128,7 @@ extension Trainer {
     /// How many steps fit into the recipe's minutes, by trial steps whose results are thrown away.
     static func planSteps(
         _ recipe: Recipe, _ model: PaLM, _ files: [WeightedTokens], _ validation: [TokenDataset],
-        _ say: (String) -> Void
+        _ tokenizer: any Tokenizer, _ store: CheckpointStore, _ say: (String) -> Void
     ) throws -> Int {
         let optimizer = makeOptimizer(recipe, model, 1000)
         let batches = try makeBatches(recipe, files, BatchSequence(skipping: recipe.spikes.skip))
@@ -114,17 +148,36 @@ extension Trainer {
         }
         // The first step pays for creating primitives and filling the allocator's cache.
         let stepSeconds = times.dropFirst().sorted()[(times.count - 1) / 2]
-        let clock = ContinuousClock.now
+        var clock = ContinuousClock.now
         for file in validation {
             _ = try HeldOutLoss.measure(
                 model, file, sequenceLength: recipe.data.sequenceLength,
                 batchSize: recipe.batch.microBatch ?? recipe.batch.sequences.sequences(inBatch: 1),
                 batches: recipe.evaluation.batches)
         }
-        let evaluation = validation.isEmpty ? 0 : clock.duration(to: .now).inSeconds
+        if var request = sampleRequest(recipe) {
+            // A model that has learnt nothing yet may end its text early.
+            request.stopsAtDocumentEnd = false
+            _ = try TextGenerator(model: model, tokenizer: tokenizer).generate(request)
+        }
+        let evaluation = clock.duration(to: .now).inSeconds
+        clock = .now
+        let average = recipe.emaDecay.map { ExponentialMovingAverage(model, decay: $0) }
+        let state = TrainingState(
+            sequence: BatchSequence(),
+            spikes: SpikeDetector(threshold: recipe.spikes.threshold, window: recipe.spikes.window))
+        try store.rehearse { folder in
+            try CheckpointFiles.write(
+                model: model, optimizer: optimizer, average: average, state: state, recipe: recipe,
+                tokenizer: tokenizer, to: folder)
+        }
+        let checkpoint = clock.duration(to: .now).inSeconds
+        // Early in a run most evaluations find a lower loss, which is saved.
+        let savesBest = !validation.isEmpty && recipe.checkpoint.keepBest > 0
         let n = StepPlan.steps(
-            minutes: recipe.minutes!, stepSeconds: stepSeconds, evaluationSeconds: evaluation,
-            evaluationEvery: recipe.evaluation.everySteps)
+            minutes: recipe.minutes!, stepSeconds: stepSeconds,
+            evaluationSeconds: evaluation + (savesBest ? checkpoint : 0), evaluationEvery: recipe.evaluation.everySteps,
+            checkpointSeconds: checkpoint, checkpointEvery: recipe.checkpoint.everySteps)
         say(
             "a step takes \(Format.fixed(stepSeconds, 3)) s: \(n) steps fit into \(Format.fixed(recipe.minutes!, 1)) minutes"
         )

@@ -29,6 +29,8 @@ public final class Trainer {
         case resume
         /// The same, and where the last checkpoint is damaged takes the one before.
         case resumeFallingBack
+        /// Goes back to the checkpoint of a step and on from there; later checkpoints are set aside.
+        case resumeAt(step: Int)
         /// Deletes the run in the folder and begins.
         case overwrite
     }
@@ -91,6 +93,9 @@ public final class Trainer {
             for file in validationFiles { try file.verify() }
         }
         let configuration = try given.model.configuration(tokenizer: tokenizer)
+        do { try Trainer.sampleRequest(given)?.validate() } catch let error as MartletError {
+            throw MartletError(error.kind, "'sample': \(error.message)")
+        }
 
         try FileIO.makeFolder(given.output)
         lock = try RunLock(folder: given.output)
@@ -110,6 +115,10 @@ public final class Trainer {
             let (checkpoint, passedOver) = try Trainer.openLast(store, existing, fallBack: start == .resumeFallingBack)
             for problem in passedOver { say("passed over a damaged checkpoint: \(problem)") }
             loaded = checkpoint
+        } else if case .resumeAt(let step) = start {
+            loaded = try store.open(.step(step)).checkpoint
+        }
+        if let checkpoint = loaded {
             let saved = try Recipe.load(checkpoint.folder + "/" + CheckpointFiles.recipe)
             if recipe.steps == nil { (recipe.steps, recipe.minutes) = (saved.steps, nil) }
             try Trainer.checkSameRun(saved, recipe, checkpoint.folder)
@@ -119,7 +128,7 @@ public final class Trainer {
         model = Trainer.makeModel(recipe, configuration, tokenizer)
         if loaded == nil, recipe.steps == nil {
             recipe.steps = try Trainer.planSteps(
-                recipe, model, trainingFiles, validationFiles, say)
+                recipe, model, trainingFiles, validationFiles, tokenizer, store, say)
             recipe.minutes = nil
             // Trial steps have changed this one.
             model = Trainer.makeModel(recipe, configuration, tokenizer)
@@ -136,11 +145,16 @@ public final class Trainer {
         if let loaded {
             try restore(loaded.folder)
             // Ranges that were added to the recipe since are skipped, too.
-            for range in recipe.spikes.skip { state.sequence.skip(range) }
+            for range in recipe.spikes.skip { try Trainer.add(range, to: &state) }
             batches = try Trainer.makeBatches(recipe, trainingFiles, state.sequence)
         }
         // Nothing that can fail comes after: a mistake in the new recipe must not cost the old run.
         if start == .overwrite { try Trainer.removeRun(given.output, store) }
+        if case .resumeAt(let step) = start, let (folder, steps) = try store.setAside(after: step) {
+            say(
+                "set aside in \(folder): the checkpoints of the steps \(steps.map(String.init).joined(separator: ", "))"
+            )
+        }
     }
 
     static func makeModel(_ recipe: Recipe, _ configuration: PaLMConfiguration, _ tokenizer: any Tokenizer)
@@ -176,7 +190,8 @@ public final class Trainer {
         state.randomOffset = Generator.default.state.offset
         let checkpoint = try store.save(
             step: state.step, validationLoss: lastHeldOut.flatMap { lastHeldOutStep == state.step ? $0.loss : nil },
-            keepLast: recipe.checkpoint.keepLast, keepBest: recipe.checkpoint.keepBest
+            keepLast: recipe.checkpoint.keepLast, keepBest: recipe.checkpoint.keepBest,
+            interval: recipe.checkpoint.everySteps
         ) { folder in
             try CheckpointFiles.write(
                 model: model, optimizer: optimizer, average: average, state: state, recipe: recipe,
@@ -298,8 +313,8 @@ public final class Trainer {
             let mfu = rate * flops / peak.perSecond
 
             var evaluated: HeldOutLoss?
-            if !validationFiles.isEmpty, step % recipe.evaluation.everySteps == 0 || step == steps {
-                evaluated = try Profiler.range("evaluation") { try evaluate() }
+            if step % recipe.evaluation.everySteps == 0 || step == steps {
+                if !validationFiles.isEmpty { evaluated = try Profiler.range("evaluation") { try evaluate() } }
                 try Profiler.range("samples") { try writeSamples(step, board) }
             }
             try timings?.write(
@@ -323,7 +338,8 @@ public final class Trainer {
                 )
                 try writePlot()
             }
-            if step % recipe.checkpoint.everySteps == 0 && step < steps {
+            let isBest = try evaluated.map { try store.isAmongBest($0.loss, of: recipe.checkpoint.keepBest) } ?? false
+            if step < steps && (isBest || step % recipe.checkpoint.everySteps == 0) {
                 try metrics?.synchronize()
                 _ = try Profiler.range("checkpoint") { try save() }
             }
@@ -443,16 +459,8 @@ public final class Trainer {
     }
 
     private func writeSamples(_ step: Int, _ board: TensorBoardWriter?) throws {
-        if recipe.sample.prompts.isEmpty { return }
-        let texts = try withAverages {
-            let generator = TextGenerator(model: model, tokenizer: tokenizer)
-            return try generator.generate(
-                TextGenerator.Request(
-                    prompts: recipe.sample.prompts, maxTokens: recipe.sample.maxTokens,
-                    sampling: SamplingOptions(
-                        temperature: recipe.sample.temperature, topK: recipe.sample.topK,
-                        topP: recipe.sample.topP < 1 ? recipe.sample.topP : nil, seed: UInt64(recipe.seed))))
-        }
+        guard let request = Trainer.sampleRequest(recipe) else { return }
+        let texts = try withAverages { try TextGenerator(model: model, tokenizer: tokenizer).generate(request) }
         model.train()
         for (prompt, sample) in zip(recipe.sample.prompts, texts) {
             say("--- sample at step \(step) ---\n\(prompt)\(sample.text)\n---")
