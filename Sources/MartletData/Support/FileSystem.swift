@@ -115,6 +115,11 @@ package final class AtomicFileWriter {
             if status.st_mode & S_IFMT == S_IFDIR {
                 throw FileSystemError(operation: "write", path: path, code: EISDIR)
             }
+            // Renaming would put a file in the place of a device or a pipe.
+            if status.st_mode & S_IFMT != S_IFREG {
+                throw FileSystemError(
+                    operation: "write", path: path, detail: "it exists and is no regular file, which could be replaced")
+            }
             if !overwrite {
                 throw FileSystemError(
                     operation: "write", path: path,
