@@ -28,11 +28,11 @@ import Testing
     /// An op without fixtures and without a test of its own fails here.
     @Test func everyOpHasFixturesOrATest() throws {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
+            .deletingLastPathComponent().path(percentEncoded: false)
         func sources(_ folder: String) throws -> [(path: String, text: String)] {
-            let names = try #require(FileManager.default.enumerator(atPath: root.path() + folder))
+            let names = try #require(FileManager.default.enumerator(atPath: root + folder))
             return try names.compactMap { $0 as? String }.filter { $0.hasSuffix(".swift") }.map {
-                ($0, try String(contentsOfFile: root.path() + folder + "/" + $0, encoding: .utf8))
+                ($0, try String(contentsOfFile: root + folder + "/" + $0, encoding: .utf8))
             }
         }
         let ops = try sources("Sources/Martlet/Ops").flatMap { file in
