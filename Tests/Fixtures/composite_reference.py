@@ -157,6 +157,10 @@ def _(inputs, args):
 op("isIn", exact=True)(lambda inputs, args: torch.isin(inputs[0], inputs[1], invert=args["invert"]))
 
 
+op("unique", exact=True)(lambda inputs, args: torch.unique(inputs[0]))
+op("isClose", exact=True)(lambda inputs, args: torch.isclose(inputs[0], inputs[1], rtol=args["rtol"], atol=args["atol"]))
+
+
 @op("uniqueConsecutive", exact=True)
 def _(inputs, args):
     """Outputs: values, inverse, counts."""

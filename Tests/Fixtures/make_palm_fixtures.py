@@ -33,6 +33,10 @@ CONFIGURATIONS = {
     "rmsnorm-half": {**SMALL, "norm": "rmsnorm", "zLoss": 1e-2},
     "rmsnorm-interleaved": {**SMALL, "norm": "rmsnorm", "ropeLayout": "interleaved", "ropeTheta": 500000.0, "layers": 3,
                             "heads": 3},
+    # What the paper does not have.
+    "variant-layernorm": {**SMALL, "qkNorm": True, "logitScale": "none", "tieEmbeddings": False, "residualScale": 0.5},
+    "variant-rmsnorm": {**SMALL, "norm": "rmsnorm", "ropeLayout": "interleaved", "qkNorm": True,
+                        "attentionScale": "none", "tieEmbeddings": False, "residualScale": 0.7, "zLoss": 1e-2},
 }
 
 

@@ -91,6 +91,13 @@ case("crossEntropy", "sequence", lambda d: [d.normal(2, 3, 5), targets(d, 2, 3)]
 case("crossEntropy", "huge", lambda d: [np.array([[1000.0, 0.0, -1000.0], [0.0, 1.0, 2.0]]), i64(1, 2)], PLAIN_CE,
      second=False)
 case("crossEntropy", "wide", lambda d: [3 * d.normal(3, 131), d.integers(0, 131, 3)], {**PLAIN_CE, "zLoss": 1e-4})
+LINEAR_CE = {"ignoreIndex": -100, "labelSmoothing": 0.0, "zLoss": 0.0, "logitScale": 1.0, "divisor": None}
+for suffix, args in [("plain", {}), ("everything", {"labelSmoothing": 0.1, "zLoss": 1e-2, "logitScale": 0.3}),
+                     ("divisor", {"zLoss": 1e-2, "divisor": 9.0})]:
+    case("linearCrossEntropy", suffix, lambda d: [2 * d.normal(6, 3), i64(1, -100, 4, 0, -100, 2), d.normal(5, 3)],
+         {**LINEAR_CE, **args})
+case("linearCrossEntropy", "sequence", lambda d: [d.normal(2, 3, 4), targets(d, 2, 3), d.normal(5, 4)],
+     {**LINEAR_CE, "zLoss": 1e-4, "logitScale": 0.5})
 for reduction in ["mean", "sum", "none"]:
     args = {"reduction": reduction}
     case("nllLoss", reduction, lambda d: [np.log(d.probabilities(6, 5)), targets(d, 6)], {"ignoreIndex": -100, **args})

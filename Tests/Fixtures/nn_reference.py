@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from op_reference import number, op
+from op_reference import OPS, number, op
 
 op("softmax")(lambda inputs, args: torch.softmax(inputs[0], args["dim"]))
 op("logSoftmax")(lambda inputs, args: torch.log_softmax(inputs[0], args["dim"]))
@@ -120,6 +120,18 @@ def _(inputs, args):
     s = args["labelSmoothing"]
     loss = (1 - s) * (lse - chosen) + s * (lse - x.mean(-1)) + args["zLoss"] * lse.square()
     return reduce(torch.where(kept, loss, torch.zeros_like(loss)), args["reduction"], kept.sum())
+
+
+@op("linearCrossEntropy")
+def _(inputs, args):
+    """inputs: x [..., d], targets int64 [...], weight [V, d]. The mean of crossEntropy for the logits x @ weight^T, and
+    its part without zLoss, which has no gradient. With args.divisor the sum is divided by that instead."""
+    logits = F.linear(inputs[0], inputs[2])
+    total = {**args, "reduction": "mean" if args["divisor"] is None else "sum"}
+    loss = OPS["crossEntropy"]([logits, inputs[1]], total)
+    entropy = OPS["crossEntropy"]([logits, inputs[1]], {**total, "zLoss": 0.0})
+    divisor = args["divisor"] or 1
+    return loss / divisor, (entropy / divisor).detach()
 
 
 @op("nllLoss")

@@ -296,6 +296,13 @@ for a, b in [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((2, 3), (3, 4)), ((2
     case("matmul", name, lambda d, a=a, b=b: [d.normal(*a), d.normal(*b)])
 case("matmul", "int64", lambda d: [d.integers(-5, 6, 3, 4), d.integers(-5, 6, 4, 2)], grad=False)
 case("outer", "basic", lambda d: [d.normal(3), d.normal(4)])
+case("dot", "basic", lambda d: [d.normal(5), d.normal(5)])
+case("dot", "empty", lambda d: [d.normal(0), d.normal(0)])
+case("dot", "int64", lambda d: [d.integers(-5, 6, 7), d.integers(-5, 6, 7)], grad=False)
+case("mm", "basic", lambda d: [d.normal(3, 4), d.normal(4, 2)])
+case("mm", "emptyInner", lambda d: [d.normal(3, 0), d.normal(0, 2)])
+case("bmm", "basic", lambda d: [d.normal(2, 3, 4), d.normal(2, 4, 2)])
+case("bmm", "emptyBatch", lambda d: [d.normal(0, 3, 4), d.normal(0, 4, 2)])
 case("linear", "basic", lambda d: [d.normal(2, 3, 4), d.normal(5, 4), d.normal(5)])
 case("linear", "withoutBias", lambda d: [d.normal(3, 4), d.normal(5, 4)])
 case("linear", "vector", lambda d: [d.normal(4), d.normal(5, 4), d.normal(5)])
@@ -331,6 +338,16 @@ for op, suffix, make, args in [
     ("unsqueeze", "middle", x234, {"dim": 2}),
     ("flatten", "all", x234, {"startDim": 0, "endDim": -1}), ("flatten", "tail", x234, {"startDim": 1, "endDim": -1}),
     ("flatten", "head", x234, {"startDim": 0, "endDim": 1}),
+    ("unflatten", "basic", lambda d: [d.normal(2, 6)], {"dim": 1, "sizes": [3, 2]}),
+    ("unflatten", "inferred", lambda d: [d.normal(12, 2)], {"dim": -2, "sizes": [2, -1, 3]}),
+    ("moveDim", "forward", x234, {"source": 0, "destination": 2}),
+    ("moveDim", "back", x234, {"source": -1, "destination": 0}),
+    ("narrow", "middle", x234, {"dim": 2, "start": 1, "length": 2}),
+    ("narrow", "fromEnd", x234, {"dim": -2, "start": -2, "length": 2}),
+    ("narrow", "nothing", x234, {"dim": 0, "start": 2, "length": 0}),
+    ("select", "first", x234, {"dim": 0, "index": 1}), ("select", "fromEnd", x234, {"dim": -1, "index": -2}),
+    ("unbind", "first", x234, {"dim": 0}), ("unbind", "last", x234, {"dim": -1}),
+    ("unbind", "vector", lambda d: [d.normal(3)], {"dim": 0}),
     ("cat", "first", lambda d: [d.normal(2, 3), d.normal(1, 3), d.normal(4, 3)], {"dim": 0}),
     ("cat", "last", lambda d: [d.normal(2, 3), d.normal(2, 0), d.normal(2, 2)], {"dim": -1}),
     ("stack", "first", lambda d: [d.normal(2, 3), d.normal(2, 3)], {"dim": 0}),

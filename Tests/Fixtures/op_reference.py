@@ -249,6 +249,9 @@ def _(inputs, args):
 op("matmul")(lambda inputs, args: torch.matmul(inputs[0], inputs[1]))
 op("einsum")(lambda inputs, args: torch.einsum(args["equation"], *inputs))
 op("outer")(lambda inputs, args: torch.outer(inputs[0], inputs[1]))
+op("dot")(lambda inputs, args: torch.dot(inputs[0], inputs[1]))
+op("mm")(lambda inputs, args: torch.mm(inputs[0], inputs[1]))
+op("bmm")(lambda inputs, args: torch.bmm(inputs[0], inputs[1]))
 
 
 @op("linear")
@@ -267,6 +270,11 @@ op("squeeze", exact=True)(
     lambda inputs, args: inputs[0].squeeze() if args["dim"] is None else inputs[0].squeeze(args["dim"]))
 op("unsqueeze", exact=True)(lambda inputs, args: inputs[0].unsqueeze(args["dim"]))
 op("flatten", exact=True)(lambda inputs, args: inputs[0].flatten(args["startDim"], args["endDim"]))
+op("unflatten", exact=True)(lambda inputs, args: inputs[0].unflatten(args["dim"], args["sizes"]))
+op("moveDim", exact=True)(lambda inputs, args: torch.movedim(inputs[0], args["source"], args["destination"]))
+op("narrow", exact=True)(lambda inputs, args: torch.narrow(inputs[0], args["dim"], args["start"], args["length"]))
+op("select", exact=True)(lambda inputs, args: torch.select(inputs[0], args["dim"], args["index"]))
+op("unbind", exact=True)(lambda inputs, args: tuple(torch.unbind(inputs[0], args["dim"])))
 op("cat", exact=True)(lambda inputs, args: torch.cat(inputs, args["dim"]))
 op("stack", exact=True)(lambda inputs, args: torch.stack(inputs, args["dim"]))
 

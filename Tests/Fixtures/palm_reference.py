@@ -8,10 +8,15 @@ Weights, PyTorch's convention [out, in]:
     layers.<i>.norm.weight [d]
     layers.<i>.attention.query.weight [H * Dh, d]    layers.<i>.attention.key.weight, .value.weight [Dh, d]
     layers.<i>.attention.output.weight [d, H * Dh]
+    layers.<i>.attention.queryNorm.weight, .keyNorm.weight [Dh], with qkNorm
     layers.<i>.feedForward.gate.weight, .up.weight [ff, d]    layers.<i>.feedForward.down.weight [d, ff]
+    head.weight [V, d], without tieEmbeddings
 
 Configuration keys: vocabularySize, width, layers, heads, headDim, feedForward, norm ("layernorm" | "rmsnorm"), normEps,
-ropeTheta, ropeLayout ("half" | "interleaved"), zLoss, tieEmbeddings (true: the only form the paper has).
+ropeTheta, ropeLayout ("half" | "interleaved"), zLoss, tieEmbeddings. Those that may be absent, which is the paper's
+form: qkNorm (false: queries and keys are normalised by head before they are rotated), attentionScale
+("inverseSqrtHeadDim" | "none"), logitScale ("inverseSqrtWidth" | "none"), residualScale (1: what a block adds is
+multiplied by it).
 """
 
 import json
@@ -22,6 +27,7 @@ import torch.nn.functional as F
 
 CONFIGURATION_KEYS = {"vocabularySize", "width", "layers", "heads", "headDim", "feedForward", "norm", "normEps",
                       "ropeTheta", "ropeLayout", "zLoss", "tieEmbeddings"}
+OPTIONAL_KEYS = {"qkNorm", "attentionScale", "logitScale", "residualScale"}
 
 
 def read_configuration(path):
@@ -33,10 +39,16 @@ def read_configuration(path):
 def check_configuration(c):
     if CONFIGURATION_KEYS - set(c):
         raise ValueError(f"the configuration lacks {sorted(CONFIGURATION_KEYS - set(c))}")
+    if set(c) - CONFIGURATION_KEYS - OPTIONAL_KEYS:
+        raise ValueError(f"unknown keys {sorted(set(c) - CONFIGURATION_KEYS - OPTIONAL_KEYS)}")
     if c["norm"] not in ("layernorm", "rmsnorm") or c["ropeLayout"] not in ("half", "interleaved"):
         raise ValueError(f"unknown norm {c['norm']!r} or ropeLayout {c['ropeLayout']!r}")
-    if not c["tieEmbeddings"] or c["headDim"] % 2:
-        raise ValueError("tieEmbeddings must be true and headDim even")
+    if c.get("attentionScale", "none") not in ("inverseSqrtHeadDim", "none"):
+        raise ValueError(f"unknown attentionScale {c['attentionScale']!r}")
+    if c.get("logitScale", "none") not in ("inverseSqrtWidth", "none"):
+        raise ValueError(f"unknown logitScale {c['logitScale']!r}")
+    if c["headDim"] % 2:
+        raise ValueError("headDim must be even")
     return c
 
 
@@ -51,10 +63,15 @@ def shapes(c):
         out[layer + "attention.key.weight"] = ((head, d), d)
         out[layer + "attention.value.weight"] = ((head, d), d)
         out[layer + "attention.output.weight"] = ((d, inner), inner)
+        if c.get("qkNorm", False):
+            out[layer + "attention.queryNorm.weight"] = ((head,), None)
+            out[layer + "attention.keyNorm.weight"] = ((head,), None)
         out[layer + "feedForward.gate.weight"] = ((ff, d), d)
         out[layer + "feedForward.up.weight"] = ((ff, d), d)
         out[layer + "feedForward.down.weight"] = ((d, ff), ff)
     out["norm.weight"] = ((d,), None)
+    if not c["tieEmbeddings"]:
+        out["head.weight"] = ((c["vocabularySize"], d), d)
     return out
 
 
@@ -99,7 +116,12 @@ def attention(c, w, x):
     q = F.linear(x, w["query.weight"]).reshape(batch, length, c["heads"], c["headDim"]).transpose(1, 2)  # [B, H, T, Dh]
     k = F.linear(x, w["key.weight"])[:, None]  # one head, shared: [B, 1, T, Dh]
     v = F.linear(x, w["value.weight"])[:, None]
-    scores = rotate(c, q, cos, sin) @ rotate(c, k, cos, sin).transpose(-1, -2) / math.sqrt(c["headDim"])
+    if c.get("qkNorm", False):
+        q = normalise(c, q, w["queryNorm.weight"])
+        k = normalise(c, k, w["keyNorm.weight"])
+    scores = rotate(c, q, cos, sin) @ rotate(c, k, cos, sin).transpose(-1, -2)
+    if c.get("attentionScale", "inverseSqrtHeadDim") == "inverseSqrtHeadDim":
+        scores = scores / math.sqrt(c["headDim"])
     future = torch.ones(length, length, dtype=torch.bool).triu(1)
     mixed = torch.softmax(scores.masked_fill(future, float("-inf")), dim=-1) @ v
     return F.linear(mixed.transpose(1, 2).reshape(batch, length, -1), w["output.weight"])
@@ -122,11 +144,16 @@ def forward(c, weights, tokens, activations=None):
     for i in range(c["layers"]):
         layer = below(weights, f"layers.{i}.")
         y = normalise(c, x, layer["norm.weight"])
-        x = x + feed_forward(below(layer, "feedForward."), y) + attention(c, below(layer, "attention."), y)
+        if "residualScale" in c:
+            added = feed_forward(below(layer, "feedForward."), y) + attention(c, below(layer, "attention."), y)
+            x = x + c["residualScale"] * added
+        else:
+            x = x + feed_forward(below(layer, "feedForward."), y) + attention(c, below(layer, "attention."), y)
         note(f"layers.{i}", x)
     x = normalise(c, x, weights["norm.weight"])
     note("norm", x)
-    return x @ weights["embedding.weight"].T / math.sqrt(c["width"])
+    logits = x @ weights["embedding.weight" if c["tieEmbeddings"] else "head.weight"].T
+    return logits / math.sqrt(c["width"]) if c.get("logitScale", "inverseSqrtWidth") == "inverseSqrtWidth" else logits
 
 
 def losses(c, logits, targets):

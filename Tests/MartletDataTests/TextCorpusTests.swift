@@ -138,4 +138,42 @@ import Testing
             try TextCorpus(paths: [folder.file("none")])
         }
     }
+
+    /// A link to a directory above is not followed again, and two ways to one directory are one.
+    @Test(.timeLimit(.minutes(1))) func linkedDirectoriesAreReadOnce() throws {
+        let folder = TemporaryFolder()
+        folder.write("in/a/one.txt", "one")
+        folder.write("other/two.txt", "two")
+        symlink(folder.file("in"), folder.file("in/a/loop"))
+        symlink("..", folder.file("in/a/up"))
+        symlink(folder.file("other"), folder.file("in/linked"))
+        symlink(folder.file("other"), folder.file("in/linked-again"))
+        let corpus = try TextCorpus(paths: [folder.file("in")])
+        #expect(corpus.paths == [folder.file("in/a/one.txt"), folder.file("in/linked/two.txt")])
+    }
+
+    /// The system limits a process's mappings; text of any number of files is read through some of them.
+    @Test func manyFilesAreNotAllMapped() throws {
+        let folder = TemporaryFolder()
+        let count = 1500
+        for i in 0..<count { folder.write("in/\(i + 1000).\(i % 7 == 0 ? "jsonl" : "txt")", text(i)) }
+        let corpus = try TextCorpus(paths: [folder.file("in")])
+        #expect(corpus.count == count && corpus.paths.count == count)
+        func mappings() throws -> Int {
+            try String(contentsOfFile: "/proc/self/maps", encoding: .utf8).split(separator: "\n")
+                .count { $0.contains(folder.path) }
+        }
+        for i in (0..<count).reversed() + [7, 1499, 0, 800] {
+            #expect(try corpus.document(i) == utf8("document \(i)"))
+        }
+        #expect(try mappings() <= 1024)
+        // Files that come and go are noticed.
+        try FileManager.default.removeItem(atPath: corpus.paths[1400])
+        folder.write("in/2401.txt", "another text")
+        _ = try (0..<1100).map { try corpus.document($0) }
+        #expect(throws: FileSystemError.self) { try corpus.document(1400) }
+        #expect(throws: TextError.changed(source: folder.file("in/2401.txt"))) { try corpus.document(1401) }
+
+        func text(_ i: Int) -> String { i % 7 == 0 ? "{\"text\": \"document \(i)\"}\n" : "document \(i)" }
+    }
 }

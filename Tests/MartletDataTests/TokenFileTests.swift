@@ -97,6 +97,59 @@ import Testing
         #expect(folder.names == ["old.tokens"] && folder.bytes("old.tokens") == utf8("kept"))
     }
 
+    /// A pipe stands for devices too: a file renamed to its name would take its place.
+    @Test func onlyFilesAreReplaced() throws {
+        let folder = TemporaryFolder()
+        let pipe = folder.file("pipe")
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let tokenizer = try SentencePieceTokenizer(path: fixture("unigram.model"))
+        for overwrite in [true, false] {
+            let error = #expect(throws: FileSystemError.self) {
+                try TokenFileWriter(path: pipe, tokenizer: ByteTokenizer(), overwrite: overwrite)
+            }
+            #expect(error?.path == pipe && error?.description.contains("no regular file") == true)
+            #expect(throws: FileSystemError.self) { try tokenizer.save(to: pipe, overwrite: overwrite) }
+        }
+        #expect(throws: FileSystemError.self) { try TokenFileWriter(path: folder.path, tokenizer: ByteTokenizer()) }
+        var status = stat()
+        #expect(stat(pipe, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
+        #expect(folder.names == ["pipe"])
+        // A link is replaced by the file, as ever.
+        folder.write("old", "kept")
+        symlink(folder.file("old"), folder.file("link"))
+        try write([[1]], to: folder.file("link"))
+        #expect(folder.bytes("old") == utf8("kept"))
+        try TokenDataset(path: folder.file("link")).verify()
+    }
+
+    @Test func progressIsShown() {
+        var time = 0.0
+        var shown = ""
+        func progress(isTerminal: Bool) -> PreparationProgress {
+            (time, shown) = (0, "")
+            return PreparationProgress(isTerminal: isTerminal, now: { time }, output: { shown += $0 })
+        }
+        let live = progress(isTerminal: true)
+        for (t, done) in [(0.0, 100_000), (0.05, 200_000), (2.0, 500_000), (2.01, 2_000_000)] {
+            time = t
+            live.update(done, 2_000_000)
+        }
+        live.finish()
+        live.finish()
+        #expect(
+            shown == "\rencoded 0.1 of 2.0 MB  5 %\u{1B}[K\rencoded 0.5 of 2.0 MB  25 %  0.3 MB/s  6s left\u{1B}[K"
+                + "\rencoded 2.0 of 2.0 MB  100 %  1.0 MB/s\u{1B}[K\n")
+        let plain = progress(isTerminal: false)
+        for (t, done) in [(1.0, 100_000), (10.0, 500_000), (12.0, 600_000), (20.0, 1_000_000), (21.0, 2_000_000)] {
+            time = t
+            plain.update(done, 2_000_000)
+        }
+        plain.finish()
+        #expect(
+            shown
+                == "encoded 0.5 of 2.0 MB  25 %  0.1 MB/s  30s left\nencoded 1.0 of 2.0 MB  50 %  0.1 MB/s  20s left\n")
+    }
+
     @Test func aFullDiskIsReportedAndLeavesNothing() async {
         // In a process of its own: a limit on the size of files fails writes as a full disk does.
         await #expect(processExitsWith: .success) {

@@ -15,7 +15,10 @@ import Testing
         var testDescription: String { "\(name) \(dtype)" }
     }
 
-    static let names = ["layernorm-half", "layernorm-interleaved", "rmsnorm-half", "rmsnorm-interleaved"]
+    static let names = [
+        "layernorm-half", "layernorm-interleaved", "rmsnorm-half", "rmsnorm-interleaved", "variant-layernorm",
+        "variant-rmsnorm",
+    ]
     static let cases = names.flatMap { name in [DType.float32, .float64].map { Case(name: name, dtype: $0) } }
 
     struct ZLoss: Decodable { let zLoss: Double }

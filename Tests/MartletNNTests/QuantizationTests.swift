@@ -19,6 +19,8 @@ import Testing
 
     @Test func aRowOfZerosStaysZero() {
         let (values, scale) = Tensor.zeros([2, 3]).quantizedRows()
+        let wide = Tensor.dequantizedRows(Tensor([[3, -2], [5, 0]]).to(.int8), Tensor([0.5, 2.0]))
+        #expect(wide.dtype == .float32 && wide.toArray() == [1.5, -1, 10, 0])
         #expect(values.toArray(Int.self).allSatisfy { $0 == 0 })
         #expect(scale.isFinite().all().item() == 1)
     }

@@ -78,6 +78,21 @@ import Testing
         (["matmul", "--shape", "4x5"], "expected MxKxN"), (["ops", "--filter", "no such op"], "no op or shape"),
         (["eager-overhead", "--threads", "0"], "--threads must be at least 1"),
         (["palm-train", "--dtype", "int8"], "expected float32"),
+        (
+            ["matmul", "--m", "4611686018427387904", "--k", "4", "--n", "4"],
+            "the product's M must be at most 2147483647"
+        ),
+        (["matmul", "--shape", "2000000000x2000000000x1"], "the product 2000000000 x 2000000000 x 1 needs at least"),
+        (["matmul", "--m", "0"], "the product's M must be at least 1, it is 0"),
+        (["palm-train", "--width", "9223372036854775807"], "--width must be at most"),
+        (["palm-train", "--batch", "2000000000", "--sequence", "2000000000"], "needs at least"),
+        (["generate", "--batch", "9223372036854775807"], "--batch must be at most"),
+        (["generate", "--tokens", "2000000000", "--batch", "2000000000"], "needs at least"),
+        (
+            ["loader", "--tokenizer", "bytes", "--sequence", "9223372036854775807", "x.txt"],
+            "--sequence must be at most"
+        ),
+        (["ops", "--threads", "5000000000"], "--threads must be at most 4096"),
     ])
     func badArgumentsAreNamed(_ arguments: [String], _ message: String) throws {
         let outcome = try MartletProgram.run(["bench"] + arguments, in: "/")

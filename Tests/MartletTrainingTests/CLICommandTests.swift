@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Martlet
 import MartletTraining
 import Testing
@@ -129,6 +130,30 @@ import Testing
                     try expectEqual("gradient." + name.dropFirst(prefix.count), name)
                 }
             }
+        }
+    }
+
+    /// On a terminal; standard output has the results alone.
+    @Test func preparingShowsHowFarItIs() throws {
+        try TinyRun.withFolder { folder in
+            var (terminal, end): (Int32, Int32) = (-1, -1)
+            var name = [CChar](repeating: 0, count: 128)
+            try #require(openpty(&terminal, &end, &name, nil, nil) == 0)
+            // What was written is lost when nobody has the other end open.
+            defer {
+                close(terminal)
+                close(end)
+            }
+            let path = name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+            _ = fcntl(terminal, F_SETFL, O_NONBLOCK)
+            let outcome = try MartletProgram.run(
+                ["data", "prepare", "--tokenizer", "bytes", "--output", "other", "text.txt"], in: folder,
+                through: "exec 2>\(path); export TERM=xterm")
+            #expect(outcome.status == 0 && outcome.output.hasPrefix("other/train.tokens: "))
+            var bytes = [UInt8](repeating: 0, count: 4096)
+            let count = read(terminal, &bytes, bytes.count)
+            let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+            #expect(text.hasPrefix("\rencoded 0.0 of 0.0 MB  100 %") && text.hasSuffix("\u{1B}[K\r\n"), "\(text)")
         }
     }
 

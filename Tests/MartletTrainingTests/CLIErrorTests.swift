@@ -83,8 +83,10 @@ import Testing
                 saying: ["one sequence needs 1000001"])
             // Going on with other text would be another run.
             try MartletProgram.succeed(
-                ["data", "prepare", "--tokenizer", "bytes", "--output", "data", "--overwrite", "recipe.yaml"],
-                in: folder)
+                [
+                    "data", "prepare", "--tokenizer", "bytes", "--output", "data", "--validation-tail", "0.2",
+                    "--overwrite", "recipe.yaml",
+                ], in: folder)
             try MartletProgram.refuse(
                 TinyRun.train("steps=20") + ["--resume"], in: folder,
                 saying: ["data/train.tokens is not what the run in run/checkpoints/step-00000010 was trained on"])
@@ -169,6 +171,23 @@ import Testing
             try store("not a model", at: folder + "/bad.model")
             try MartletProgram.refuse(
                 ["tokenizer", "encode", "--tokenizer", "bad.model", "a"], in: folder, saying: ["bad.model"])
+        }
+    }
+
+    /// The text of a new train.tokens may be in the validation.tokens of before.
+    @Test func oldValidationTextGoesOrIsRefused() throws {
+        try TinyRun.withFolder { folder in
+            let prepare = ["data", "prepare", "--tokenizer", "bytes", "--output", "data", "text.txt"]
+            try FileManager.default.removeItem(atPath: folder + "/data/train.tokens")
+            try MartletProgram.refuse(
+                prepare, in: folder, saying: ["data/validation.tokens exists", "--validation-tail", "--overwrite"])
+            // What fails removes nothing.
+            try MartletProgram.refuse(
+                prepare.dropLast() + ["none.txt", "--overwrite"], in: folder, saying: ["none.txt"])
+            let outcome = try MartletProgram.succeed(prepare + ["--overwrite"], in: folder)
+            #expect(outcome.error.contains("data/validation.tokens: removed"))
+            let left = try FileManager.default.contentsOfDirectory(atPath: folder + "/data")
+            #expect(left.filter { $0.hasSuffix(".tokens") } == ["train.tokens"])
         }
     }
 

@@ -24,6 +24,12 @@ private func problems(_ yaml: String, _ overrides: String...) -> [String] {
 }
 
 @Suite struct RecipeReading {
+    @Test func aByteOrderMarkIsNoText() throws {
+        #expect(try Recipe(yaml: "\u{FEFF}" + minimal) == Recipe(yaml: minimal))
+        #expect(try Recipe(yaml: "\u{FEFF}# a comment\r\n" + minimal) == Recipe(yaml: minimal))
+        #expect(problems("\u{FEFF}" + minimal + "nonsense: 1\n") == problems(minimal + "nonsense: 1\n"))
+    }
+
     @Test func minimalRecipeHasPaLMsDefaults() throws {
         let recipe = try Recipe(yaml: minimal)
         #expect(recipe.name == "demo")

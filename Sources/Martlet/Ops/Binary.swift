@@ -50,7 +50,7 @@ extension Tensor {
     static func compute(_ name: StaticString, _ op: mk_binary_op, _ a: Tensor, _ b: Tensor, _ type: DType? = nil)
         -> Tensor
     {
-        let out = Tensor(uninitialized: broadcastDims(name, a, b), type ?? a.dtype)
+        let out = Tensor(uninitialized: broadcastDims(name, a, b), type ?? a.dtype, name)
         Kernels.binary(op, out, a, b)
         return out
     }
@@ -393,7 +393,7 @@ extension Tensor {
         guard let dims = Dims.broadcast(broadcastDims("where", x, y), condition.dims) else {
             failBroadcast("where", condition, x.count >= y.count ? x : y)
         }
-        let out = Tensor(uninitialized: dims, x.dtype)
+        let out = Tensor(uninitialized: dims, x.dtype, "where")
         Kernels.select(out, condition, x, y)
         out.record("where", x, y, broadcasts: true) { node in
             node.save(condition)
@@ -449,7 +449,7 @@ extension Tensor {
         if !type.isFloatingPoint { type = .float32 }
         let inner = Tensor.broadcastDims(op, a, b)
         guard let dims = Dims.broadcast(self.dims, inner) else { Tensor.failBroadcast(op, self, a) }
-        let out = Tensor(uninitialized: dims, type)
+        let out = Tensor(uninitialized: dims, type, op)
         Kernels.addcmul(out, to(type), a.to(type), b.to(type), alpha: value, divide: divide)
         return out
     }

@@ -5,7 +5,7 @@ extension Tensor {
     /// The elements converted to another type. The same tensor when it has that type already.
     public func to(_ type: DType) -> Tensor {
         if type == dtype { return self }
-        let out = Tensor(uninitialized: dims, type)
+        let out = Tensor(uninitialized: dims, type, "to")
         Kernels.copy(out, self)
         if type.isFloatingPoint && dtype.isFloatingPoint {
             let old = dtype
@@ -19,7 +19,7 @@ extension Tensor {
 
     /// A copy with memory of its own, contiguous.
     public func clone() -> Tensor {
-        let out = Tensor(uninitialized: dims, dtype)
+        let out = Tensor(uninitialized: dims, dtype, "clone")
         Kernels.copy(out, self)
         out.record("clone", self) { _ in { ctx, g in ctx.give(0, g) } }
         return out

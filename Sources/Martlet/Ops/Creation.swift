@@ -11,7 +11,7 @@ extension Tensor {
                 "Tensor",
                 "\(values.count) values do not fill the shape \(dims.text), which has \(dims.product) elements")
         }
-        self.init(uninitialized: dims, T.dtype)
+        self.init(uninitialized: dims, T.dtype, "Tensor")
         values.withUnsafeBytes {
             if $0.count > 0 { storage.pointer.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
         }
@@ -26,7 +26,7 @@ extension Tensor {
                 "Tensor",
                 "\(values.count) values do not fill the shape \(dims.text), which has \(dims.product) elements")
         }
-        let source = Tensor(uninitialized: dims, .float64)
+        let source = Tensor(uninitialized: dims, .float64, "Tensor")
         values.withUnsafeBytes {
             if $0.count > 0 { source.storage.pointer.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
         }
@@ -90,13 +90,15 @@ extension Tensor {
 // MARK: - Filled
 
 extension Tensor {
-    static func full(_ dims: Dims, _ value: Double, _ dtype: DType) -> Tensor {
-        let out = Tensor(uninitialized: dims, dtype)
+    static func full(_ dims: Dims, _ value: Double, _ dtype: DType, _ op: StaticString = "full") -> Tensor {
+        let out = Tensor(uninitialized: dims, dtype, op)
         Kernels.fill(out, mk_scalar(value))
         return out
     }
 
-    static func zeros(_ dims: Dims, _ dtype: DType) -> Tensor { full(dims, 0, dtype) }
+    static func zeros(_ dims: Dims, _ dtype: DType, _ op: StaticString = "zeros") -> Tensor {
+        full(dims, 0, dtype, op)
+    }
 
     static func checked(_ shape: [Int], _ op: StaticString) -> Dims {
         if let bad = shape.first(where: { $0 < 0 }) { trap("\(op)", "a size may not be negative: \(bad) in \(shape)") }
@@ -110,7 +112,7 @@ extension Tensor {
 
     /// Ones.
     public static func ones(_ shape: [Int], dtype: DType = .float32) -> Tensor {
-        full(checked(shape, "ones"), 1, dtype)
+        full(checked(shape, "ones"), 1, dtype, "ones")
     }
 
     /// Every element `value`.
@@ -120,7 +122,7 @@ extension Tensor {
 
     /// Memory of unspecified content, to be written.
     public static func empty(_ shape: [Int], dtype: DType = .float32) -> Tensor {
-        Tensor(uninitialized: checked(shape, "empty"), dtype)
+        Tensor(uninitialized: checked(shape, "empty"), dtype, "empty")
     }
 
     /// Zeros of the shape of `other`, and of its type unless given.
@@ -130,7 +132,7 @@ extension Tensor {
 
     /// Ones of the shape of `other`, and of its type unless given.
     public static func ones(like other: Tensor, dtype: DType? = nil) -> Tensor {
-        full(other.dims, 1, dtype ?? other.dtype)
+        full(other.dims, 1, dtype ?? other.dtype, "ones")
     }
 
     /// `value` in the shape of `other`, and of its type unless given.
@@ -140,15 +142,16 @@ extension Tensor {
 
     /// Unspecified content in the shape of `other`, and of its type unless given.
     public static func empty(like other: Tensor, dtype: DType? = nil) -> Tensor {
-        Tensor(uninitialized: other.dims, dtype ?? other.dtype)
+        Tensor(uninitialized: other.dims, dtype ?? other.dtype, "empty")
     }
 
     /// Integers start, start + step, ... before `end`: int64.
     public static func arange(_ start: Int, _ end: Int, step: Int = 1, dtype: DType = .int64) -> Tensor {
         if step == 0 { trap("arange", "the step may not be 0") }
-        let span = step > 0 ? end - start : start - end
-        let n = span <= 0 ? 0 : (span + Swift.abs(step) - 1) / Swift.abs(step)
-        let out = Tensor(uninitialized: Dims([n]), dtype)
+        let (span, overflow) = end.subtractingReportingOverflow(start)
+        if overflow { trap("arange", "\(start) and \(end) are further apart than can be counted") }
+        let n = span == 0 || (span < 0) != (step < 0) ? 0 : (span.magnitude - 1) / step.magnitude + 1
+        let out = Tensor(uninitialized: Dims([Int(clamping: n)]), dtype, "arange")
         Kernels.arange(out, mk_scalar(start), mk_scalar(step))
         return out
     }
@@ -159,8 +162,12 @@ extension Tensor {
     /// Numbers start, start + step, ... before `end`.
     public static func arange(_ start: Double, _ end: Double, step: Double, dtype: DType = .float32) -> Tensor {
         if step == 0 { trap("arange", "the step may not be 0") }
-        let n = Swift.max(0, Int(((end - start) / step).rounded(.up)))
-        let out = Tensor(uninitialized: Dims([n]), dtype)
+        let steps = ((end - start) / step).rounded(.up)
+        guard steps < 0x1p62 else {
+            trap("arange", "from \(start) to \(end) in steps of \(step) are \(steps) numbers, more than can be counted")
+        }
+        let n = steps > 0 ? Int(steps) : 0
+        let out = Tensor(uninitialized: Dims([n]), dtype, "arange")
         Kernels.arange(out, mk_scalar(start), mk_scalar(step))
         return out
     }
@@ -168,7 +175,7 @@ extension Tensor {
     /// `count` numbers from `start` to `end`, both included, at equal distances.
     public static func linspace(_ start: Double, _ end: Double, _ count: Int, dtype: DType = .float32) -> Tensor {
         if count < 0 { trap("linspace", "the number of elements may not be negative: \(count)") }
-        let out = Tensor(uninitialized: Dims([count]), dtype)
+        let out = Tensor(uninitialized: Dims([count]), dtype, "linspace")
         let step = count > 1 ? (end - start) / Double(count - 1) : 0
         Kernels.arange(out, mk_scalar(start), mk_scalar(step))
         return out
@@ -186,7 +193,7 @@ extension Tensor {
 
     /// The identity matrix, or its first `columns` columns.
     public static func eye(_ rows: Int, _ columns: Int? = nil, dtype: DType = .float32) -> Tensor {
-        let out = zeros([rows, columns ?? rows], dtype: dtype)
+        let out = zeros(checked([rows, columns ?? rows], "eye"), dtype, "eye")
         let n = Swift.min(rows, columns ?? rows)
         let diagonal = Tensor(
             storage: out.storage, dims: Dims([n]), strides: Dims([(columns ?? rows) + 1]), offset: 0, dtype: dtype,

@@ -65,10 +65,11 @@ extension Tensor {
     /// and zeros elsewhere: [..., n] gives [..., n + |offset|, n + |offset|].
     public func diagEmbed(_ offset: Int = 0) -> Tensor {
         if rank == 0 { trap("diagEmbed", "at least one dimension is needed") }
-        let size = dims[rank - 1] + Swift.abs(offset)
+        let size = sizeSum(dims[rank - 1], Int(clamping: offset.magnitude), "diagEmbed")
         var whole = dims
         whole[rank - 1] = size
         whole.append(size)
+        _ = whole.byteCount(of: dtype, "diagEmbed")
         var strides = whole.contiguousStrides
         strides.remove(at: rank)
         strides[rank - 1] = size + 1

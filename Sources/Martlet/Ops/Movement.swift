@@ -21,11 +21,11 @@ extension Tensor {
                         + "\(first.dims[j]) in "
                         + "dimension \(j)")
             }
-            total += t.dims[d]
+            total = sizeSum(total, t.dims[d], "cat")
         }
         shape[d] = total
         let parts = tensors.map { $0.to(type) }
-        let out = Tensor(uninitialized: shape, type)
+        let out = Tensor(uninitialized: shape, type, "cat")
         var start = 0
         for part in parts {
             let n = part.dims[d]
@@ -142,7 +142,7 @@ extension Tensor {
             let size = i < shift ? 1 : dims[i - shift]
             spread += [1, size]
             full += [n, size]
-            shape.append(n * size)
+            shape.append(sizeProduct(n, size, "tile"))
         }
         if spread.count > Dims.maximum {
             // Too many dimensions for one expansion: one at a time.
@@ -233,7 +233,7 @@ extension Tensor {
         let d = normalize(dim, "gather")
         let index = index.indexTensor("gather")
         checkIndexShape("gather", index, d)
-        let out = Tensor(uninitialized: index.dims, dtype)
+        let out = Tensor(uninitialized: index.dims, dtype, "gather")
         Kernels.gather("gather", out, self, index, d)
         let whole = dims
         out.record("gather", self) { node in
@@ -310,7 +310,7 @@ extension Tensor {
         if index.rank != 1 { trap("indexSelect", "the index must have one dimension, its shape is \(index.dims.text)") }
         var shape = dims
         shape[d] = index.count
-        let out = Tensor(uninitialized: shape, dtype)
+        let out = Tensor(uninitialized: shape, dtype, "indexSelect")
         Kernels.indexSelect("indexSelect", out, self, index, d)
         let whole = dims
         out.record("indexSelect", self) { node in
@@ -376,7 +376,7 @@ extension Tensor {
     /// The indices of the elements that are not zero: int64 [count, rank], in row-major order.
     public func nonzero() -> Tensor {
         let n = Kernels.countNonzero(self)
-        let out = Tensor(uninitialized: Dims([n, rank]), .int64)
+        let out = Tensor(uninitialized: Dims([n, rank]), .int64, "nonzero")
         if n > 0 && rank > 0 { Kernels.nonzero(out, self) }
         return out
     }
@@ -386,6 +386,6 @@ extension Tensor {
         let index = indexTensor("oneHot").unsqueeze(-1)
         var shape = dims
         shape.append(classes)
-        return Tensor.zeros(shape, dtype).scatter(-1, index, Tensor.full(Dims(), 1, dtype))
+        return Tensor.zeros(shape, dtype, "oneHot").scatter(-1, index, Tensor.full(Dims(), 1, dtype))
     }
 }

@@ -35,7 +35,7 @@ extension Tensor {
                         + "\(dims.text)"
                         + (n == 0 || most == .max ? "" : ": amounts are in 0...\(most)"))
             }
-            let places = (-p.before..<(n + p.after)).map { i -> Int in
+            let places = (-p.before..<sizeSum(n, p.after, "pad")).map { i -> Int in
                 switch mode {
                 case .constant: i
                 case .replicate: Swift.min(Swift.max(i, 0), n - 1)
@@ -58,9 +58,9 @@ extension Tensor {
                 trap("pad", "padding \(p) cuts away more than dimension \(d) of \(dims.text) has")
             }
             if lower > 0 || upper < dims[d] { source = source.narrow(d, start: lower, length: upper - lower) }
-            shape[d] = dims[d] + p.before + p.after
+            shape[d] = sizeSum(sizeSum(dims[d], p.before, "pad"), p.after, "pad")
         }
-        let out = Tensor.full(shape, value, dtype)
+        let out = Tensor.full(shape, value, dtype, "pad")
         var inner = out.alias()
         for (d, p) in padding.enumerated() { inner = inner.bareSlice(d, Swift.max(0, p.before), source.dims[d]) }
         Kernels.copy(inner, source)

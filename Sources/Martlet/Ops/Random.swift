@@ -70,7 +70,7 @@ extension Tensor {
         _ shape: [Int], low: Double = 0, high: Double = 1, dtype: DType = .float32, generator: Generator = .default
     ) -> Tensor {
         checkFloat(dtype, "rand")
-        let out = Tensor(uninitialized: checked(shape, "rand"), dtype)
+        let out = Tensor(uninitialized: checked(shape, "rand"), dtype, "rand")
         let start = generator.take(blocks(out.count, dtype))
         let span = KernelSpan()
         var o = out.descriptor()
@@ -84,7 +84,7 @@ extension Tensor {
         _ shape: [Int], mean: Double = 0, std: Double = 1, dtype: DType = .float32, generator: Generator = .default
     ) -> Tensor {
         checkFloat(dtype, "randn")
-        let out = Tensor(uninitialized: checked(shape, "randn"), dtype)
+        let out = Tensor(uninitialized: checked(shape, "randn"), dtype, "randn")
         let start = generator.take(blocks(out.count, dtype))
         let span = KernelSpan()
         var o = out.descriptor()
@@ -99,7 +99,7 @@ extension Tensor {
     ) -> Tensor {
         if high <= low { trap("randint", "the range \(low)..<\(high) is empty") }
         if !dtype.isInteger { trap("randint", "an integer dtype is needed, not \(dtype)") }
-        let out = Tensor(uninitialized: checked(shape, "randint"), dtype)
+        let out = Tensor(uninitialized: checked(shape, "randint"), dtype, "randint")
         let start = generator.take((out.count + 1) / 2)
         let span = KernelSpan()
         var o = out.descriptor()
@@ -113,7 +113,7 @@ extension Tensor {
         _ p: Double, _ shape: [Int], dtype: DType = .float32, generator: Generator = .default
     ) -> Tensor {
         if !(p >= 0 && p <= 1) { trap("bernoulli", "a probability is in 0...1, \(p) is not") }
-        let out = Tensor(uninitialized: checked(shape, "bernoulli"), dtype)
+        let out = Tensor(uninitialized: checked(shape, "bernoulli"), dtype, "bernoulli")
         let start = generator.take((out.count + 3) / 4)
         let span = KernelSpan()
         var o = out.descriptor()

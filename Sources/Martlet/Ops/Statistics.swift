@@ -116,15 +116,15 @@ extension Tensor {
         if count > 0, case let least = index.min().item(Int.self), least < 0 {
             trap("bincount", "numbers may not be negative, \(least) is")
         }
-        let length = count == 0 ? minLength : Swift.max(index.max().item(Int.self) + 1, minLength)
+        let length = count == 0 ? minLength : Swift.max(sizeSum(index.max().item(Int.self), 1, "bincount"), minLength)
         guard let weights else {
-            return Tensor.zeros(Dims([length]), .int64).scatterAdd(0, index, Tensor.full(dims, 1, .int64))
+            return Tensor.zeros(Dims([length]), .int64, "bincount").scatterAdd(0, index, Tensor.full(dims, 1, .int64))
         }
         if weights.dims != dims {
             trap("bincount", "weights of shape \(dims.text) are needed, these are \(weights.dims.text)")
         }
         let w = weights.dtype.isFloatingPoint ? weights : weights.to(.float64)
-        return Tensor.zeros(Dims([length]), w.dtype).scatterAdd(0, index, w)
+        return Tensor.zeros(Dims([length]), w.dtype, "bincount").scatterAdd(0, index, w)
     }
 
     /// How many elements lie in each of `bins` equal intervals from `min` to `max`, the last of which includes `max`;
@@ -144,7 +144,7 @@ extension Tensor {
             let inside = x.maskedSelect((x .>= low).logicalAnd(x .<= high))
             let bin = ((inside - low) * Double(bins) / (high - low)).to(.int64).clamp(max: Double(bins - 1))
             let ones = Tensor.full(bin.dims, 1, .int64)
-            return Tensor.zeros(Dims([bins]), .int64).scatterAdd(0, bin, ones).to(dtype)
+            return Tensor.zeros(Dims([bins]), .int64, "histc").scatterAdd(0, bin, ones).to(dtype)
         }
     }
 }

@@ -13,7 +13,7 @@ extension Tensor {
         let flat = indices.indexTensor("embedding").reshape([-1])
         var shape = indices.dims
         shape.append(dims[1])
-        let out = Tensor(uninitialized: shape, dtype)
+        let out = Tensor(uninitialized: shape, dtype, "embedding")
         let rows = out.reinterpreted(Dims([flat.count, dims[1]]))
         Kernels.indexSelect("embedding", rows, self, flat, 0)
         let table = dims

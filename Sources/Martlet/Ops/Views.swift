@@ -142,7 +142,14 @@ extension Tensor {
             } else if target[i] < 0 {
                 trap("\(op)", "a size may not be negative: \(target[i]) in \(shape)")
             } else {
-                known *= target[i]
+                let (product, overflow) = known.multipliedReportingOverflow(by: target[i])
+                if overflow && !shape.contains(0) {
+                    trap(
+                        "\(op)",
+                        "\(describe(self)) of \(count) elements cannot take the shape \(shape), which has more than can be "
+                            + "counted")
+                }
+                known = overflow ? 0 : product
             }
         }
         let n = count
@@ -210,7 +217,7 @@ extension Tensor {
             if i < a || i > b {
                 target.append(dims[i])
             } else {
-                merged *= dims[i]
+                merged = sizeProduct(merged, dims[i], "flatten")
                 if i == b { target.append(merged) }
             }
         }
@@ -223,10 +230,10 @@ extension Tensor {
         var shape = dims.array
         var sizes = sizes
         if let i = sizes.firstIndex(of: -1) {
-            let known = sizes.filter { $0 != -1 }.reduce(1, *)
+            let known = sizes.filter { $0 != -1 }.reduce(1) { sizeProduct($0, $1, "unflatten") }
             if known > 0 { sizes[i] = dims[d] / known }
         }
-        if sizes.reduce(1, *) != dims[d] {
+        if sizes.reduce(1, { sizeProduct($0, $1, "unflatten") }) != dims[d] {
             trap(
                 "unflatten",
                 "sizes \(sizes) do not multiply to \(dims[d]), the size of dimension \(dim) of \(dims.text)")
@@ -297,6 +304,7 @@ extension Tensor {
 
     func expanded(_ target: Dims) -> Tensor {
         if target == dims { return self }
+        _ = target.byteCount(of: dtype, "expand")
         let old = dims
         return view("expand", target, Dims.broadcastStrides(dims, strideDims, to: target), offset: offset) { _ in
             { ctx, g in ctx.give(0, g.sum(to: old)) }

@@ -58,6 +58,26 @@ package struct Dims: Sendable, Equatable, RandomAccessCollection {
         return p
     }
 
+    /// The bytes of this shape's elements. Traps for a negative size, and where `Int` cannot count the bytes.
+    @inline(__always) package func byteCount(of dtype: DType, _ op: StaticString) -> Int {
+        var total = dtype.byteSize
+        var signs = 0
+        for i in 0..<count {
+            let (product, overflow) = total.multipliedReportingOverflow(by: values[unchecked: i])
+            if overflow { return exceptionalByteCount(of: dtype, op) }
+            signs |= values[unchecked: i]
+            total = product
+        }
+        return signs < 0 ? exceptionalByteCount(of: dtype, op) : total
+    }
+
+    /// Sizes whose product overflows are no mistake where one of them is 0.
+    @inline(never) private func exceptionalByteCount(of dtype: DType, _ op: StaticString) -> Int {
+        if let bad = first(where: { $0 < 0 }) { trap("\(op)", "a size may not be negative: \(bad) in \(text)") }
+        if contains(0) { return 0 }
+        trap("\(op)", "a tensor of shape \(text) and type \(dtype) has more bytes than can be counted")
+    }
+
     @inline(__always) package static func == (a: Dims, b: Dims) -> Bool {
         if a.count != b.count { return false }
         for i in 0..<a.count where a.values[unchecked: i] != b.values[unchecked: i] { return false }
@@ -110,4 +130,18 @@ package struct Dims: Sendable, Equatable, RandomAccessCollection {
         }
         return out
     }
+}
+
+/// The product of two sizes; traps where it overflows.
+@inline(__always) func sizeProduct(_ a: Int, _ b: Int, _ op: StaticString) -> Int {
+    let (product, overflow) = a.multipliedReportingOverflow(by: b)
+    if overflow { trap("\(op)", "the size \(a) * \(b) is larger than can be counted") }
+    return product
+}
+
+/// The sum of two sizes; traps where it overflows.
+@inline(__always) func sizeSum(_ a: Int, _ b: Int, _ op: StaticString) -> Int {
+    let (sum, overflow) = a.addingReportingOverflow(b)
+    if overflow { trap("\(op)", "the size \(a) + \(b) is larger than can be counted") }
+    return sum
 }

@@ -59,11 +59,11 @@ public class Tensor: @unchecked Sendable {
         self.isContiguous = contiguous
     }
 
-    /// A new, uninitialised, contiguous tensor.
+    /// A new, uninitialised, contiguous tensor. Traps in the name of `op` for a shape that no memory can have.
     @inline(__always)
-    convenience init(uninitialized dims: Dims, _ dtype: DType) {
+    convenience init(uninitialized dims: Dims, _ dtype: DType, _ op: StaticString = "tensor") {
         self.init(
-            storage: Storage(byteCount: dims.product &* dtype.byteSize), dims: dims, strides: dims.contiguousStrides,
+            storage: Storage(byteCount: dims.byteCount(of: dtype, op)), dims: dims, strides: dims.contiguousStrides,
             offset: 0, dtype: dtype, contiguous: true)
     }
 

@@ -27,6 +27,7 @@ struct BenchThreads: ParsableArguments {
     func apply() throws {
         guard let threads else { return }
         try Bench.require(threads >= 1, "--threads must be at least 1, it is \(threads)")
+        try Bench.require(threads <= 4096, "--threads must be at most 4096, it is \(threads)")
         CPU.threadCount = threads
     }
 }
@@ -48,11 +49,24 @@ struct BenchModel: ParsableArguments {
 
     func type() throws -> DType { try Bench.floatingPoint(dtype) }
 
-    func make() throws -> PaLM {
+    /// - Parameters:
+    ///   - copies: of the weights in float32 that are needed beside them: gradients, the optimizer's state.
+    ///   - tokens: that go through the model at once; their logits and activations count.
+    ///   - keeps: whether activations of every block are kept, for a backward pass.
+    func make(copies: Int, tokens: Int, keeps: Bool) throws -> PaLM {
         let type = try type()
+        try Bench.requireSizes(["--width": width])
         let configuration = PaLMConfiguration(
             vocabularySize: vocab, width: width, layers: layers, heads: heads, headDim: headDim)
         try configuration.validate()
+        let activations =
+            keeps
+            ? configuration.trainingBytes(
+                bytesPerParameter: 0, activationBytes: type.byteSize, tokens: tokens, recomputes: false) : 0
+        try Memory.require(
+            Double(configuration.parameterCount) * Double(4 * copies + type.byteSize) + activations,
+            for: "a model of \(configuration.parameterCount) parameters with \(tokens) tokens at once",
+            remedy: "take smaller sizes")
         let model = PaLM(configuration, generator: Generator(seed: 0))
         if type != .float32 { model.to(type) }
         return model
@@ -62,6 +76,22 @@ struct BenchModel: ParsableArguments {
 enum Bench {
     static func require(_ condition: Bool, _ message: @autoclosure () -> String) throws {
         if !condition { throw MartletError(.configuration, message()) }
+    }
+
+    /// Throws where a size is not in 1 ... 2³¹ - 1, so that products of two are within 64 bits.
+    static func requireSizes(_ sizes: KeyValuePairs<String, Int>) throws {
+        for (name, size) in sizes {
+            try require(size >= 1, "\(name) must be at least 1, it is \(size)")
+            try require(size <= Int(Int32.max), "\(name) must be at most \(Int32.max), it is \(size)")
+        }
+    }
+
+    /// Throws where tensors of these shapes do not fit into memory together.
+    static func requireMemory(_ shapes: [[Int]], of type: DType, for what: @autoclosure () -> String) throws {
+        let bytes = shapes.reduce(0) { $0 + $1.reduce(Double(type.byteSize)) { $0 * Double($1) } }
+        try Memory.require(bytes, for: what(), remedy: "take smaller sizes")
+        // Where the system does not tell what it has.
+        try require(bytes < 0x1p62, "\(what()) needs \(bytes) bytes, more than can be counted: take smaller sizes")
     }
 
     static func floatingPoint(_ name: String) throws -> DType {

@@ -48,12 +48,13 @@ struct GenerateBench: ParsableCommand {
     }
 
     func run() throws {
-        try Bench.require(
-            batch >= 1 && prompt >= 1 && tokens >= 1 && repeats >= 1,
-            "--batch, --prompt, --tokens and --repeats must be at least 1")
+        try Bench.requireSizes(["--batch": batch, "--prompt": prompt, "--tokens": tokens, "--repeats": repeats])
         try Bench.require(quantize == nil || quantize == "int8", "--quantize \(quantize ?? ""): expected int8")
         try threads.apply()
-        let palm = try model.make()
+        let palm = try model.make(copies: 0, tokens: batch * prompt, keeps: false)
+        try Bench.requireMemory(
+            [[2, model.layers, batch, prompt + tokens, model.headDim], [4, batch, prompt, model.width]],
+            of: try model.type(), for: "generating \(batch) rows of \(prompt) + \(tokens) tokens")
         palm.eval()
         if quantize != nil { palm.quantizeWeights() }
         let ids = Tensor.randint(0, model.vocab, [batch, prompt], generator: Generator(seed: 1))

@@ -47,8 +47,8 @@ struct LoaderBench: ParsableCommand {
     }
 
     func run() throws {
-        try Bench.require(
-            batch >= 1 && sequence >= 1 && repeats >= 1, "--batch, --sequence and --repeats must be at least 1")
+        try Bench.requireSizes(["--batch": batch, "--sequence": sequence, "--repeats": repeats])
+        try Bench.requireMemory([[2, batch, sequence]], of: .int64, for: "a batch of \(batch) x \(sequence) tokens")
         try threads.apply()
         let tokenizer = try loadTokenizer(tokenizer)
         let corpus = try TextCorpus(paths: texts)

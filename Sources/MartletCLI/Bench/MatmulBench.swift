@@ -39,7 +39,7 @@ struct MatmulBench: ParsableCommand {
         let transposeA, transposeB: Bool
 
         init(m: Int, k: Int, n: Int, transposeA: Bool, transposeB: Bool) throws {
-            try Bench.require(m >= 1 && k >= 1 && n >= 1, "sizes of a product must be at least 1: \(m) x \(k) x \(n)")
+            try Bench.requireSizes(["the product's M": m, "the product's K": k, "the product's N": n])
             (self.m, self.k, self.n) = (m, k, n)
             (self.transposeA, self.transposeB) = (transposeA, transposeB)
         }
@@ -79,6 +79,8 @@ struct MatmulBench: ParsableCommand {
         try threads.apply()
         let g = Generator(seed: 0)
         for p in products {
+            try Bench.requireMemory(
+                [[p.m, p.k], [p.k, p.n], [p.m, p.n]], of: type, for: "the product \(p.m) x \(p.k) x \(p.n)")
             let a = Tensor.randn(p.transposeA ? [p.k, p.m] : [p.m, p.k], generator: g).to(type)
             let b = Tensor.randn(p.transposeB ? [p.n, p.k] : [p.k, p.n], generator: g).to(type)
             let x = p.transposeA ? a.T : a

@@ -45,11 +45,10 @@ struct PaLMTrainBench: ParsableCommand {
     }
 
     func run() throws {
-        try Bench.require(
-            batch >= 1 && sequence >= 1 && steps >= 1, "--batch, --sequence and --steps must be at least 1")
+        try Bench.requireSizes(["--batch": batch, "--sequence": sequence, "--steps": steps])
         try Bench.require(warmup >= 0, "--warmup must not be negative, it is \(warmup)")
         try threads.apply()
-        let palm = try model.make()
+        let palm = try model.make(copies: 3, tokens: batch * sequence, keeps: true)
         let optimizer = AdamW(palm, learningRate: 1e-3)
         let ids = Tensor.randint(0, model.vocab, [batch, sequence + 1], generator: Generator(seed: 1))
         let inputs = ids.narrow(1, start: 0, length: sequence).contiguous()

@@ -30,7 +30,17 @@ public struct FileSystemError: Error, Equatable, Sendable, CustomStringConvertib
 /// As with every mapped file, cutting the file short while it is open ends the process with SIGBUS when the lost part
 /// is read; replacing it (writing another and renaming) is safe.
 package final class MappedFile: @unchecked Sendable {
+    /// What tells that a file is still the one that it was; nil for pipes and the like, which are read once.
+    package struct Identity: Equatable, Sendable {
+        let device: UInt64
+        let inode: UInt64
+        let size: Int
+        let seconds: Int
+        let nanoseconds: Int
+    }
+
     package let path: String
+    package let identity: Identity?
     package let bytes: UnsafeRawBufferPointer
     private let isMapped: Bool
 
@@ -48,6 +58,9 @@ package final class MappedFile: @unchecked Sendable {
             throw FileSystemError(operation: "read", path: path, code: EISDIR)
         case S_IFREG:
             let size = Int(status.st_size)
+            identity = Identity(
+                device: UInt64(status.st_dev), inode: UInt64(status.st_ino), size: size,
+                seconds: Int(status.st_mtim.tv_sec), nanoseconds: Int(status.st_mtim.tv_nsec))
             if size == 0 {
                 bytes = UnsafeRawBufferPointer(start: nil, count: 0)
                 isMapped = false
@@ -60,6 +73,7 @@ package final class MappedFile: @unchecked Sendable {
             isMapped = true
         default:
             // Pipes and the like cannot be mapped.
+            identity = nil
             bytes = UnsafeRawBufferPointer(try Self.readAll(descriptor, path: path))
             isMapped = false
         }
@@ -114,6 +128,11 @@ package final class AtomicFileWriter {
         if stat(path, &status) == 0 {
             if status.st_mode & S_IFMT == S_IFDIR {
                 throw FileSystemError(operation: "write", path: path, code: EISDIR)
+            }
+            // Renaming would put a file in the place of a device or a pipe.
+            if status.st_mode & S_IFMT != S_IFREG {
+                throw FileSystemError(
+                    operation: "write", path: path, detail: "it exists and is no regular file, which could be replaced")
             }
             if !overwrite {
                 throw FileSystemError(
@@ -227,9 +246,19 @@ package func joinPath(_ directory: String, _ name: String) -> String {
     directory.hasSuffix("/") ? directory + name : directory + "/" + name
 }
 
-package func isDirectory(_ path: String) -> Bool {
+package func isDirectory(_ path: String) -> Bool { directoryIdentity(path) != nil }
+
+/// What a directory is by any of its names: its device and its number there.
+struct DirectoryIdentity: Hashable {
+    let device: UInt64
+    let inode: UInt64
+}
+
+/// nil where `path` is no directory. Symbolic links are followed.
+func directoryIdentity(_ path: String) -> DirectoryIdentity? {
     var status = stat()
-    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return nil }
+    return DirectoryIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
 }
 
 /// Makes a directory and those above it.

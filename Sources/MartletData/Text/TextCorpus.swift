@@ -98,8 +98,8 @@ public enum TextError: Error, Equatable, Sendable, CustomStringConvertible {
 /// The documents of text files, found and checked once and read when they are needed.
 ///
 /// `.jsonl` and `.ndjson` files hold one JSON object a line with the text in a field; all other files are UTF-8 text. A
-/// directory stands for all files in it and below it with one of the `extensions`, in the order of their names. Text is
-/// kept byte for byte (CRLF, tabs, spaces, normalisation form), except that a byte order mark at the start of a file is
+/// directory stands for all files in it and below it with one of the `extensions`, in the order of their names; symbolic
+/// links are followed, and a directory that is reached by several ways is read once. Text is kept byte for byte (CRLF, tabs, spaces, normalisation form), except that a byte order mark at the start of a file is
 /// not text. Documents with nothing but white space are left out.
 public struct TextCorpus: Sendable {
     /// The names of files in directories that are taken for text end in these.
@@ -112,7 +112,7 @@ public struct TextCorpus: Sendable {
     /// How many documents had nothing but white space.
     public let blankDocumentCount: Int
     /// The files read, in order.
-    public var paths: [String] { files.map { $0.path } }
+    public var paths: [String] { files.paths }
 
     private struct Entry {
         var file: Int32
@@ -121,7 +121,7 @@ public struct TextCorpus: Sendable {
         var byteCount: Int
     }
 
-    private let files: [MappedFile]
+    private let files: CorpusFiles
     private let isJSON: [Bool]
     private let entries: [Entry]
     private let textField: [UInt8]
@@ -130,17 +130,13 @@ public struct TextCorpus: Sendable {
     ///
     /// - Throws: `FileSystemError`, `InvalidUTF8Error` (with file and offset), `TextError`.
     public init(paths: [String], options: TextReadingOptions = TextReadingOptions()) throws {
-        var files: [MappedFile] = []
-        for path in paths {
-            for file in isDirectory(path) ? try Self.textFiles(below: path) : [path] {
-                files.append(try MappedFile(path: file))
-            }
-        }
+        let files = CorpusFiles(try paths.flatMap { isDirectory($0) ? try Self.textFiles(below: $0) : [$0] })
         textField = Array(options.textField.utf8)
         var entries: [Entry] = []
         var blank = 0
         var isJSON: [Bool] = []
-        for (index, file) in files.enumerated() {
+        for index in files.paths.indices {
+            let file = try files.file(index)
             try Self.refuseCompressed(file)
             try validateUTF8(file.bytes, source: file.path)
             let json = ["jsonl", "ndjson"].contains(Self.fileExtension(file.path))
@@ -169,7 +165,7 @@ public struct TextCorpus: Sendable {
     /// The UTF-8 of document `index`.
     public func document(_ index: Int) throws -> [UInt8] {
         let entry = entries[index]
-        let file = files[Int(entry.file)]
+        let file = try files.file(Int(entry.file))
         let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[entry.start..<entry.start + entry.length])
         if !isJSON[Int(entry.file)] { return [UInt8](bytes) }
         var line = JSONLine(bytes)
@@ -185,7 +181,7 @@ public struct TextCorpus: Sendable {
     /// Where document `index` stands, for messages: its file and, unless it begins the file, the byte offset.
     public func origin(ofDocument index: Int) -> String {
         let entry = entries[index]
-        let path = files[Int(entry.file)].path
+        let path = files.paths[Int(entry.file)]
         return entry.start == 0 ? path : "\(path) at byte \(entry.start)"
     }
 
@@ -194,12 +190,14 @@ public struct TextCorpus: Sendable {
     private static func textFiles(below directory: String) throws -> [String] {
         var found: [String] = []
         var pending = [directory]
+        // A link to a directory above it would be followed without end.
+        var seen = Set([directoryIdentity(directory)])
         while let next = pending.popLast() {
             var directories: [String] = []
             for name in try directoryEntries(next) where !name.hasPrefix(".") {
                 let path = joinPath(next, name)
-                if isDirectory(path) {
-                    directories.append(path)
+                if let identity = directoryIdentity(path) {
+                    if seen.insert(identity).inserted { directories.append(path) }
                 } else if extensions.contains(fileExtension(path)) {
                     found.append(path)
                 }
@@ -247,6 +245,54 @@ public struct TextCorpus: Sendable {
             }
         }
         return found
+    }
+}
+
+/// The files of a corpus, mapped when they are read: a process can map tens of thousands at most, and a corpus may have
+/// more.
+final class CorpusFiles: @unchecked Sendable {
+    /// Files mapped at once, beside those that someone is reading.
+    static let mappedAtMost = 1024
+
+    let paths: [String]
+    private let monitor = Monitor()
+    private var mapped: [Int: MappedFile] = [:]
+    /// The keys of `mapped` as a ring; `oldest` goes next.
+    private var order: [Int] = []
+    private var oldest = 0
+    private var identities: [MappedFile.Identity?]
+    /// What can be read only once.
+    private var kept: [Int: MappedFile] = [:]
+
+    init(_ paths: [String]) {
+        self.paths = paths
+        identities = Array(repeating: nil, count: paths.count)
+    }
+
+    /// - Throws: `FileSystemError`; `TextError.changed` where the file is not the one that was read first.
+    func file(_ index: Int) throws -> MappedFile {
+        if let file = monitor.locked({ mapped[index] ?? kept[index] }) { return file }
+        let file = try MappedFile(path: paths[index])
+        return try monitor.locked {
+            guard let identity = file.identity else {
+                if identities[index] != nil { throw TextError.changed(source: file.path) }
+                kept[index] = file
+                return file
+            }
+            if let first = identities[index], first != identity { throw TextError.changed(source: file.path) }
+            identities[index] = identity
+            // Another thread may have been faster.
+            if let other = mapped[index] { return other }
+            mapped[index] = file
+            if order.count < Self.mappedAtMost {
+                order.append(index)
+            } else {
+                mapped[order[oldest]] = nil
+                order[oldest] = index
+                oldest = (oldest + 1) % Self.mappedAtMost
+            }
+            return file
+        }
     }
 }
 

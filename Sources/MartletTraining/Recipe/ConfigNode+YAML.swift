@@ -12,8 +12,11 @@ extension ConfigNode {
     /// - Throws: `RecipeError` with the line, where the text is no YAML or its document is no mapping.
     static func parse(yaml: String, file: String) throws(RecipeError) -> ConfigNode {
         let root: Node?
+        // A byte order mark at the start is no text.
+        let isMarked = yaml.unicodeScalars.first == "\u{FEFF}"
+        let text = isMarked ? String(yaml.unicodeScalars.dropFirst()) : yaml
         do {
-            root = try Yams.compose(yaml: yaml, Resolver.basic)
+            root = try Yams.compose(yaml: text, Resolver.basic)
         } catch {
             throw RecipeError(syntaxProblem(error, file: file))
         }

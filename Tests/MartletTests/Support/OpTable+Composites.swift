@@ -90,6 +90,8 @@ extension OpTable {
         "searchsorted": { x, a in [x[0].searchsorted(x[1], right: a.bool("right"))] },
         "bucketize": { x, a in [x[0].bucketize(x[1], right: a.bool("right"))] },
         "isIn": { x, a in [x[0].isIn(x[1], invert: a.bool("invert"))] },
+        "unique": { x, _ in [x[0].unique()] },
+        "isClose": { x, a in [x[0].isClose(x[1], rtol: a.number("rtol"), atol: a.number("atol"))] },
         "uniqueConsecutive": { x, _ in
             let (values, inverse, counts) = x[0].uniqueConsecutive()
             return [values, inverse, counts]

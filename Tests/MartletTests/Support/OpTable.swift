@@ -20,7 +20,7 @@ enum OpTable {
     private static func one(_ f: @escaping @Sendable (Tensor) -> Tensor) -> OpFunction { { x, _ in [f(x[0])] } }
 
     static let unary: [String: OpFunction] = [
-        "neg": one { -$0 }, "abs": one { $0.abs() }, "sign": one { $0.sign() }, "square": one { $0.square() },
+        "neg": one { $0.neg() }, "abs": one { $0.abs() }, "sign": one { $0.sign() }, "square": one { $0.square() },
         "exp": one { $0.exp() }, "exp2": one { $0.exp2() }, "expm1": one { $0.expm1() }, "log": one { $0.log() },
         "log2": one { $0.log2() }, "log10": one { $0.log10() }, "log1p": one { $0.log1p() },
         "sqrt": one { $0.sqrt() }, "rsqrt": one { $0.rsqrt() }, "reciprocal": one { $0.reciprocal() },
@@ -34,7 +34,7 @@ enum OpTable {
         "ceil": one { $0.ceil() }, "round": one { $0.round() }, "trunc": one { $0.trunc() },
         "frac": one { $0.frac() }, "isNaN": one { $0.isNaN() }, "isInf": one { $0.isInfinite() },
         "isFinite": one { $0.isFinite() }, "logicalNot": one { $0.logicalNot() },
-        "bitwiseNot": one { ~$0 },
+        "bitwiseNot": one { $0.bitwiseNot() },
         "leakyRelu": { x, a in [x[0].leakyRelu(a.number("slope"))] },
         "elu": { x, a in [x[0].elu(a.number("alpha"))] },
         "clamp": { x, a in [x[0].clamp(min: a.optionalNumber("min"), max: a.optionalNumber("max"))] },
@@ -76,9 +76,9 @@ enum OpTable {
         "greater": two({ $0 .> $1 }, double: { $0 .> $1 }),
         "greaterEqual": two({ $0 .>= $1 }, double: { $0 .>= $1 }),
         "logicalAnd": two { $0.logicalAnd($1) }, "logicalOr": two { $0.logicalOr($1) },
-        "logicalXor": two { $0.logicalXor($1) }, "bitwiseAnd": two { $0 & $1 },
-        "bitwiseOr": two { $0 | $1 }, "bitwiseXor": two { $0 ^ $1 },
-        "shiftLeft": two { $0 << $1 }, "shiftRight": two { $0 >> $1 },
+        "logicalXor": two { $0.logicalXor($1) }, "bitwiseAnd": two { $0.bitwiseAnd($1) },
+        "bitwiseOr": two { $0.bitwiseOr($1) }, "bitwiseXor": two { $0.bitwiseXor($1) },
+        "shiftLeft": two { $0.shiftLeft($1) }, "shiftRight": two { $0.shiftRight($1) },
         "where": { x, _ in [Tensor.where(x[0], x[1], x[2])] },
         "addcmul": { x, a in [x[0].addcmul(x[1], x[2], value: a.number("value"))] },
         "addcdiv": { x, a in [x[0].addcdiv(x[1], x[2], value: a.number("value"))] },
@@ -137,6 +137,8 @@ enum OpTable {
 
     static let movement: [String: OpFunction] = [
         "matmul": { x, _ in [x[0].matmul(x[1])] }, "outer": { x, _ in [x[0].outer(x[1])] },
+        "dot": { x, _ in [x[0].dot(x[1])] }, "mm": { x, _ in [x[0].mm(x[1])] },
+        "bmm": { x, _ in [x[0].bmm(x[1])] },
         "linear": { x, _ in [x[0].linear(x[1], x.count == 3 ? x[2] : nil)] },
         "einsum": { x, a in [Tensor.einsum(a.text("equation"), x)] },
         "reshape": { x, a in [x[0].reshape(a.ints("shape"))] },
@@ -146,6 +148,11 @@ enum OpTable {
         "squeeze": { x, a in [a.has("dim") ? x[0].squeeze(a.int("dim")) : x[0].squeeze()] },
         "unsqueeze": { x, a in [x[0].unsqueeze(a.int("dim"))] },
         "flatten": { x, a in [x[0].flatten(a.int("startDim"), a.int("endDim"))] },
+        "unflatten": { x, a in [x[0].unflatten(a.int("dim"), a.ints("sizes"))] },
+        "moveDim": { x, a in [x[0].moveDim(a.int("source"), a.int("destination"))] },
+        "narrow": { x, a in [x[0].narrow(a.int("dim"), start: a.int("start"), length: a.int("length"))] },
+        "select": { x, a in [x[0].select(a.int("dim"), a.int("index"))] },
+        "unbind": { x, a in x[0].unbind(a.int("dim")) },
         "cat": { x, a in [Tensor.cat(x, dim: a.int("dim"))] },
         "stack": { x, a in [Tensor.stack(x, dim: a.int("dim"))] },
         "split": { x, a in
@@ -248,6 +255,13 @@ enum OpTable {
                     zLoss: a.number("zLoss"), logitScale: a.number("logitScale"),
                     weight: a.bool("hasWeight") ? x[2] : nil, reduction: a.reduction)
             ]
+        },
+        "linearCrossEntropy": { x, a in
+            let (loss, crossEntropy) = x[0].linearCrossEntropy(
+                weight: x[2], targets: x[1], ignoreIndex: a.int("ignoreIndex"),
+                labelSmoothing: a.number("labelSmoothing"), zLoss: a.number("zLoss"),
+                logitScale: a.number("logitScale"), divisor: a.optionalNumber("divisor"))
+            return [loss, crossEntropy]
         },
         "nllLoss": { x, a in
             [
