@@ -132,7 +132,7 @@ package final class AtomicFileWriter {
             // Renaming would put a file in the place of a device or a pipe.
             if status.st_mode & S_IFMT != S_IFREG {
                 throw FileSystemError(
-                    operation: "write", path: path, detail: "it exists and is no regular file, which could be replaced")
+                    operation: "write", path: path, detail: "it is no regular file, and only such a file is replaced")
             }
             if !overwrite {
                 throw FileSystemError(
