@@ -9,10 +9,19 @@ static void RFN(write_block)(const product *g, char *out, const REAL *c, int64_t
     const int64_t bytes = mk_size_of(g->out_dtype);
     const REAL alpha = (REAL)g->alpha, beta = (REAL)g->beta;
     const REAL *scale = g->scale;
+    const bool is_plain = !scale && alpha == 1 && beta == 0 && g->out_column == 1;
+#if !REAL_IS_DOUBLE
+    if (is_plain && g->out_dtype == MK_BF16 && n == NR) {
+        // The usual case of bfloat16, with the number of columns known.
+        for (int64_t i = 0; i < m; i++)
+            RFN(convert_out)(out + i * g->out_row * 2, MK_BF16, c + i * c_row, NR);
+        return;
+    }
+#endif
     for (int64_t i = 0; i < m; i++) {
         char *to = out + i * g->out_row * bytes;
         const REAL *from = c + i * c_row;
-        if (!scale && alpha == 1 && beta == 0 && g->out_column == 1) {
+        if (is_plain) {
             RFN(convert_out)(to, g->out_dtype, from, n);
             continue;
         }

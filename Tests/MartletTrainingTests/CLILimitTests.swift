@@ -133,7 +133,7 @@ import Testing
                         "--coverage", "-1",
                     ], "found -1.0"
                 ),
-                (["bench", "matmul", "--m", "-1"], "sizes of a product must be at least 1: -1 x"),
+                (["bench", "matmul", "--m", "-1"], "M must be at least 1, it is -1"),
                 (["bench", "palm-train", "--width", "-1"], "width"),
                 (["bench", "ops", "--seconds", "-1"], "--seconds must be positive, it is -1"),
                 (["bench", "matmul", "--threads", "-1"], "--threads must be at least 1, it is -1"),

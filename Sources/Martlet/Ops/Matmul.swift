@@ -59,7 +59,7 @@ extension Tensor {
         var shape = a.dims
         if transposeA { shape[last - 1] = a.dims[last] }
         shape[last] = b.dims[transposeB ? last - 1 : last]
-        let out = Tensor(uninitialized: shape, type ?? a.dtype)
+        let out = Tensor(uninitialized: shape, type ?? a.dtype, "matmul")
         Kernels.matmul(out, a.readable, b.readable, transposeA: transposeA, transposeB: transposeB)
         return out
     }
@@ -184,7 +184,7 @@ extension Tensor {
     private static func linearProduct(_ x: Tensor, _ w: Tensor) -> Tensor {
         var shape = x.dims
         shape[x.rank - 1] = w.dims[0]
-        let out = Tensor(uninitialized: shape, x.dtype)
+        let out = Tensor(uninitialized: shape, x.dtype, "linear")
         Kernels.rowsMatmul(out, x.matrixOfRows, w.readable, transposeB: true)
         out.record("linear", x, w) { node in
             node.save(x)

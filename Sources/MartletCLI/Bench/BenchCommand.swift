@@ -51,9 +51,9 @@ struct BenchModel: ParsableArguments {
 
     /// - Parameters:
     ///   - copies: of the weights in float32 that are needed beside them: gradients, the optimizer's state.
-    ///   - tokens: that go through the model at once; their logits and activations count.
+    ///   - rows: sequences that go through the model at once, of `time` tokens each; their activations count.
     ///   - keeps: whether activations of every block are kept, for a backward pass.
-    func make(copies: Int, tokens: Int, keeps: Bool) throws -> PaLM {
+    func make(copies: Int, rows: Int, time: Int, keeps: Bool) throws -> PaLM {
         let type = try type()
         try Bench.requireSizes(["--width": width])
         let configuration = PaLMConfiguration(
@@ -62,10 +62,10 @@ struct BenchModel: ParsableArguments {
         let activations =
             keeps
             ? configuration.trainingBytes(
-                bytesPerParameter: 0, activationBytes: type.byteSize, tokens: tokens, recomputes: false) : 0
+                bytesPerParameter: 0, activationBytes: type.byteSize, rows: rows, time: time, recomputes: false) : 0
         try Memory.require(
             Double(configuration.parameterCount) * Double(4 * copies + type.byteSize) + activations,
-            for: "a model of \(configuration.parameterCount) parameters with \(tokens) tokens at once",
+            for: "a model of \(configuration.parameterCount) parameters with \(rows * time) tokens at once",
             remedy: "take smaller sizes")
         let model = PaLM(configuration, generator: Generator(seed: 0))
         if type != .float32 { model.to(type) }

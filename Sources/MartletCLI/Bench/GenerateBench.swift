@@ -51,7 +51,7 @@ struct GenerateBench: ParsableCommand {
         try Bench.requireSizes(["--batch": batch, "--prompt": prompt, "--tokens": tokens, "--repeats": repeats])
         try Bench.require(quantize == nil || quantize == "int8", "--quantize \(quantize ?? ""): expected int8")
         try threads.apply()
-        let palm = try model.make(copies: 0, tokens: batch * prompt, keeps: false)
+        let palm = try model.make(copies: 0, rows: batch, time: prompt, keeps: false)
         try Bench.requireMemory(
             [[2, model.layers, batch, prompt + tokens, model.headDim], [4, batch, prompt, model.width]],
             of: try model.type(), for: "generating \(batch) rows of \(prompt) + \(tokens) tokens")

@@ -48,7 +48,7 @@ struct PaLMTrainBench: ParsableCommand {
         try Bench.requireSizes(["--batch": batch, "--sequence": sequence, "--steps": steps])
         try Bench.require(warmup >= 0, "--warmup must not be negative, it is \(warmup)")
         try threads.apply()
-        let palm = try model.make(copies: 3, tokens: batch * sequence, keeps: true)
+        let palm = try model.make(copies: 3, rows: batch, time: sequence, keeps: true)
         let optimizer = AdamW(palm, learningRate: 1e-3)
         let ids = Tensor.randint(0, model.vocab, [batch, sequence + 1], generator: Generator(seed: 1))
         let inputs = ids.narrow(1, start: 0, length: sequence).contiguous()
