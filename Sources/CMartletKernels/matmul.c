@@ -19,7 +19,7 @@ typedef struct {
     const void *scale; // of each column, in the accumulation type; NULL for none
     int64_t tile_m, tile_n, tile_k;
     bool direct;   // register tiles are written straight to out
-    bool pairs;    // bfloat16 operands as they are, two numbers along k at a time (pair_kernels.h): panels only
+    bool pairs;    // bfloat16 operands as they are, two numbers along k at a time (pair_kernels.h)
     int64_t steps; // along k: pairs or numbers; tile_k of a panel counts these
 } product;
 
@@ -235,6 +235,8 @@ static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_ten
     int64_t elements;
     if (g->m <= THIN_ROWS && (g->b_column == 1 || g->b_row == 1)) {
         job.fn = kernels->thin;
+        g->pairs = mk_has_fast_pairs() && !scale && g->a_dtype == MK_BF16 && g->b_dtype == MK_BF16 &&
+                   g->a_column == 1 && g->b_row == 1;
         g->tile_m = g->m;
         // Long runs of b's rows for the prefetcher, but a share for every thread.
         g->tile_n = mk_min64(g->n, g->b_column == 1 ? 2048 : 256);

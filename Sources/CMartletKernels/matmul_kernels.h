@@ -208,6 +208,13 @@ static void RFN(thin_product)(const product *g, const char *a, const char *b, ch
     const int64_t a_bytes = mk_size_of(g->a_dtype), b_bytes = mk_size_of(g->b_dtype);
     const int64_t k = g->k, k_padded = (k + THIN_DEPTH - 1) / THIN_DEPTH * THIN_DEPTH;
     REAL *left = scratch, *c = left + m * k_padded, *row = c + m * n;
+#if MICRO_HAS_PAIRS
+    if (g->pairs) {
+        RFN(thin_pairs)(c, n, (const uint16_t *)a, g->a_row, b, g->b_column * b_bytes, m, n, k);
+        RFN(write_block)(g, out, c, n, m, n, row);
+        return;
+    }
+#endif
     for (int64_t i = 0; i < m; i++) {
         REAL *to = left + i * k_padded;
         const char *from = a + i * g->a_row * a_bytes;

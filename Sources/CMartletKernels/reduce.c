@@ -107,6 +107,10 @@ static void reduce_block_of_row(const reduce_job *job, reduce_total *total, cons
         job->kernels->merge(total, &value, 1);
         return;
     }
+    if (job->in->dtype == MK_BF16 && stride == 2 && job->type == REDUCE_F32 && !job->nonzero) {
+        job->kernels->row_bf16(total, in, n);
+        return;
+    }
     reduce_block block;
     job->kernels->row(total, read_block(job, &block, in, stride, n), n);
 }

@@ -11,6 +11,8 @@ typedef float reduce_floats __attribute__((ext_vector_type(32), aligned(4)));
 typedef double reduce_doubles __attribute__((ext_vector_type(16), aligned(8)));
 typedef int64_t reduce_integers __attribute__((ext_vector_type(16), aligned(8)));
 typedef uint64_t reduce_words __attribute__((ext_vector_type(16), aligned(8)));
+typedef uint16_t reduce_halves __attribute__((ext_vector_type(32), aligned(2)));
+typedef uint32_t reduce_wide_halves __attribute__((ext_vector_type(32), aligned(4)));
 
 // The processor's own prefetching stops at the end of a page.
 #define MK_AHEAD(p)                                                                                                    \
@@ -129,6 +131,41 @@ typedef uint64_t reduce_words __attribute__((ext_vector_type(16), aligned(8)));
         MK_VECTORIZE for (int64_t j = 0; j < n; j++) total[j] = OP(total[j], partial[j]);                              \
     }
 
+// row of bfloat16 numbers as they lie in memory: the bits of the others' after conversion.
+#define MK_REDUCE_BF16(NAME, ROW, OP, MAP, IDENTITY)                                                                   \
+    static void MK_FN(row_bf16_##NAME)(void *total, const void *data, int64_t n) {                                     \
+        const uint16_t *in = data;                                                                                     \
+        reduce_floats acc = (reduce_floats)(float)(IDENTITY), nan = (reduce_floats)0.0f;                               \
+        int64_t i = 0;                                                                                                 \
+        for (; i + 32 <= n; i += 32) {                                                                                 \
+            __builtin_prefetch(in + i + 1024);                                                                         \
+            reduce_halves h = *(const reduce_halves *)(in + i);                                                        \
+            reduce_floats x = __builtin_bit_cast(reduce_floats, __builtin_convertvector(h, reduce_wide_halves) << 16); \
+            x = MAP(x);                                                                                                \
+            acc = MK_STEP_##ROW(OP, acc, x);                                                                           \
+            nan = MK_NAN_##ROW(nan, x);                                                                                \
+        }                                                                                                              \
+        acc = MK_JOIN_##ROW(acc, nan);                                                                                 \
+        if (i < n) {                                                                                                   \
+            float lane[32];                                                                                            \
+            *(reduce_floats *)lane = acc;                                                                              \
+            for (int l = 0; i + l < n; l++) {                                                                          \
+                float x = mk_bf16_to_f32(in[i + l]);                                                                   \
+                x = MAP(x);                                                                                            \
+                lane[l] = OP(lane[l], x);                                                                              \
+            }                                                                                                          \
+            acc = *(reduce_floats *)lane;                                                                              \
+        }                                                                                                              \
+        double value = (double)MK_HALVE_32(OP, acc);                                                                   \
+        *(double *)total = OP(*(double *)total, value);                                                                \
+    }
+MK_REDUCE_BF16(sum_f32, ALL, MK_OP_ADD, MK_MAP_NONE, 0)
+MK_REDUCE_BF16(squares_f32, ALL, MK_OP_ADD, MK_MAP_SQUARE, 0)
+MK_REDUCE_BF16(abs_f32, ALL, MK_OP_ADD, MK_MAP_ABS_FLOAT, 0)
+MK_REDUCE_BF16(max_f32, MAX, MK_OP_MAX_FLOAT, MK_MAP_NONE, -INFINITY)
+MK_REDUCE_BF16(min_f32, MIN, MK_OP_MIN_FLOAT, MK_MAP_NONE, INFINITY)
+#undef MK_REDUCE_BF16
+
 MK_REDUCE(sum_f32, float, reduce_floats, double, MK_HALVE_32, ALL, MK_OP_ADD, MK_MAP_NONE, 0)
 MK_REDUCE(squares_f32, float, reduce_floats, double, MK_HALVE_32, ALL, MK_OP_ADD, MK_MAP_SQUARE, 0)
 MK_REDUCE(abs_f32, float, reduce_floats, double, MK_HALVE_32, ALL, MK_OP_ADD, MK_MAP_ABS_FLOAT, 0)
@@ -149,11 +186,13 @@ MK_REDUCE(max_i64, int64_t, reduce_integers, int64_t, MK_HALVE_16, ALL, MK_OP_MA
 MK_REDUCE(min_i64, int64_t, reduce_integers, int64_t, MK_HALVE_16, ALL, MK_OP_MIN_INTEGER, MK_MAP_NONE, INT64_MAX)
 #undef MK_REDUCE
 
-#define MK_ENTRY(NAME) {MK_FN(row_##NAME), MK_FN(columns_##NAME), MK_FN(fold_##NAME), MK_FN(merge_##NAME)}
+#define MK_ENTRY(NAME) {MK_FN(row_##NAME), MK_FN(columns_##NAME), MK_FN(fold_##NAME), MK_FN(merge_##NAME), NULL}
+#define MK_FLOAT_ENTRY(NAME)                                                                                           \
+    {MK_FN(row_##NAME), MK_FN(columns_##NAME), MK_FN(fold_##NAME), MK_FN(merge_##NAME), MK_FN(row_bf16_##NAME)}
 static const reduce_table MK_FN(reduce_table_) = {{
-    [REDUCE_F32] = {[MK_REDUCE_SUM] = MK_ENTRY(sum_f32), [MK_REDUCE_SUM_SQUARES] = MK_ENTRY(squares_f32),
-                    [MK_REDUCE_SUM_ABS] = MK_ENTRY(abs_f32), [MK_REDUCE_MAX] = MK_ENTRY(max_f32),
-                    [MK_REDUCE_MIN] = MK_ENTRY(min_f32)},
+    [REDUCE_F32] = {[MK_REDUCE_SUM] = MK_FLOAT_ENTRY(sum_f32), [MK_REDUCE_SUM_SQUARES] = MK_FLOAT_ENTRY(squares_f32),
+                    [MK_REDUCE_SUM_ABS] = MK_FLOAT_ENTRY(abs_f32), [MK_REDUCE_MAX] = MK_FLOAT_ENTRY(max_f32),
+                    [MK_REDUCE_MIN] = MK_FLOAT_ENTRY(min_f32)},
     [REDUCE_F64] = {[MK_REDUCE_SUM] = MK_ENTRY(sum_f64), [MK_REDUCE_PROD] = MK_ENTRY(product_f64),
                     [MK_REDUCE_SUM_SQUARES] = MK_ENTRY(squares_f64), [MK_REDUCE_SUM_ABS] = MK_ENTRY(abs_f64),
                     [MK_REDUCE_MAX] = MK_ENTRY(max_f64), [MK_REDUCE_MIN] = MK_ENTRY(min_f64)},
@@ -162,3 +201,4 @@ static const reduce_table MK_FN(reduce_table_) = {{
                     [MK_REDUCE_MAX] = MK_ENTRY(max_i64), [MK_REDUCE_MIN] = MK_ENTRY(min_i64)},
 }};
 #undef MK_ENTRY
+#undef MK_FLOAT_ENTRY

@@ -140,3 +140,62 @@ static void RFN(thin_dots)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row,
 #undef THIN_CALL
 }
 #undef THIN_DTYPES
+
+#if MICRO_HAS_PAIRS
+// thin_dots of bfloat16 by bfloat16, neighbours along k in pairs: a third of the instructions that widening takes, so that
+// more of memory is under way at once.
+MK_INLINE void RFN(thin_pairs_tile)(REAL *c, int64_t c_row, const uint16_t *a, int64_t a_row, const char *b,
+                                    int64_t b_column_bytes, const int rows, const int columns, int64_t k,
+                                    int64_t ahead) {
+    __m512 sum[4][8];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < columns; j++) sum[i][j] = _mm512_setzero_ps();
+    for (int64_t p = 0; p < k; p += 32) {
+        // What is past the end is taken as zero.
+        const __mmask32 mask = k - p >= 32 ? 0xffffffffu : (1u << (k - p)) - 1;
+        __m512bh right[8];
+#pragma clang loop unroll(full)
+        for (int j = 0; j < columns; j++) {
+            const char *at = b + j * b_column_bytes + p * 2;
+            right[j] = (__m512bh)_mm512_maskz_loadu_epi16(mask, at);
+            if (ahead) __builtin_prefetch(at + ahead, 0, 2);
+        }
+#pragma clang loop unroll(full)
+        for (int i = 0; i < rows; i++) {
+            const __m512bh left = (__m512bh)_mm512_maskz_loadu_epi16(mask, a + i * a_row + p);
+#pragma clang loop unroll(full)
+            for (int j = 0; j < columns; j++) sum[i][j] = _mm512_dpbf16_ps(sum[i][j], left, right[j]);
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < columns; j++) c[i * c_row + j] = RFN(add_lanes)((RFN(vec))sum[i][j]);
+}
+
+// c[m, n] = a[m, k] @ b[k, n], columns of b contiguous and b_column_bytes apart, rows of a a_row apart.
+static void RFN(thin_pairs)(REAL *c, int64_t c_row, const uint16_t *a, int64_t a_row, const char *b,
+                            int64_t b_column_bytes, int64_t m, int64_t n, int64_t k) {
+    // How a column is summed does not depend on how many are taken at once.
+    int64_t j = 0;
+    for (; j + 8 <= n && m == 1; j += 8)
+        RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, 1, 8, k,
+                             8 * b_column_bytes);
+    for (; j + 4 <= n; j += 4) {
+        const char *columns = b + j * b_column_bytes;
+        int64_t i = 0;
+        for (; i + 4 <= m; i += 4)
+            RFN(thin_pairs_tile)(c + i * c_row + j, c_row, a + i * a_row, a_row, columns, b_column_bytes, 4, 4, k,
+                                 i == 0 ? 4 * b_column_bytes : 0);
+        for (; i < m; i++)
+            RFN(thin_pairs_tile)(c + i * c_row + j, c_row, a + i * a_row, a_row, columns, b_column_bytes, 1, 4, k,
+                                 i == 0 ? 4 * b_column_bytes : 0);
+    }
+    for (; j < n; j++)
+        for (int64_t i = 0; i < m; i++)
+            RFN(thin_pairs_tile)(c + i * c_row + j, c_row, a + i * a_row, a_row, b + j * b_column_bytes,
+                                 b_column_bytes, 1, 1, k, 0);
+}
+#endif
