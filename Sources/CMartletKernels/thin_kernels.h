@@ -38,14 +38,14 @@ MK_INLINE void RFN(thin_update_of)(REAL *c, int64_t c_row, const REAL *a, int64_
 MK_INLINE void RFN(thin_dots_tile)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b,
                                    int64_t b_column_bytes, int32_t dtype, int64_t bytes, const int rows,
                                    const int columns, int64_t k, int64_t ahead) {
-    RFN(vec) sum[4][4];
+    RFN(vec) sum[4][8];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
         for (int j = 0; j < columns; j++) sum[i][j] = (RFN(vec))(REAL)0;
     int64_t p = 0;
     for (; p + LANES <= k; p += LANES) {
-        RFN(vec) right[4];
+        RFN(vec) right[8];
 #pragma clang loop unroll(full)
         for (int j = 0; j < columns; j++) {
             REAL x[LANES];
@@ -82,7 +82,12 @@ MK_INLINE void RFN(thin_dots_tile)(REAL *c, int64_t c_row, const REAL *a, int64_
 MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b,
                                  int64_t b_column_bytes, int32_t dtype, int64_t bytes, int64_t m, int64_t n,
                                  int64_t k) {
-    for (int64_t j = 0; j < n; j += 4) {
+    int64_t j = 0;
+    // A single row: more columns at once, so that more of memory is under way.
+    for (; m == 1 && j + 8 <= n; j += 8)
+        RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, 1, 8, k,
+                            8 * b_column_bytes);
+    for (; j < n; j += 4) {
         const char *columns = b + j * b_column_bytes;
         // The processor does not prefetch across pages by itself.
         const bool is_short = k * bytes <= 2048;
