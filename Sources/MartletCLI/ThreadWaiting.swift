@@ -4,8 +4,8 @@ import Glibc
 ///
 /// libgomp's threads spin for milliseconds before they sleep. On processors that other programs use, too, a spinning
 /// thread keeps the one that it waits for from running: generating text became three times slower with one other busy
-/// process. Some hundred microseconds are enough to bridge the time between two kernels. libgomp reads its settings when it is
-/// loaded, before any code of ours runs, so the program starts itself again with them.
+/// process. Some hundred microseconds are enough to bridge the time between two kernels. libgomp reads its settings when
+/// it is loaded, before any code of ours runs, so the program starts itself again with them.
 enum ThreadWaiting {
     private static let spinCount = "20000"
     private static let computing: Set<String> = ["train", "generate", "evaluate", "forward", "convert", "bench"]
