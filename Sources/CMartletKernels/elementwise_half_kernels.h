@@ -61,9 +61,11 @@ MK_INLINE uint32_t MK_FN(pack_bf16)(float low, float high) {
 
 #define F(op, formula) F16_UNARY(f16_##op, formula)
 MK_FLOAT_UNARY_ARITHMETIC(F)
+MK_HALF_ACTIVATIONS(F)
 #undef F
 #define F(op, formula) BF16_UNARY(bf16_##op, formula)
 MK_FLOAT_UNARY_ARITHMETIC(F)
+MK_HALF_ACTIVATIONS(F)
 #undef F
 #define F(op, formula) F16_BINARY(f16_##op, formula)
 MK_FLOAT_BINARY_ARITHMETIC(F)
@@ -75,7 +77,8 @@ MK_FLOAT_BINARY_ARITHMETIC(F)
 #define F16(op, formula) [MK_##op] = MK_FN(f16_##op),
 #define BF16(op, formula) [MK_##op] = MK_FN(bf16_##op),
 static const half_table MK_FN(half_table) = {
-    .unary = {{MK_FLOAT_UNARY_ARITHMETIC(F16)}, {MK_FLOAT_UNARY_ARITHMETIC(BF16)}},
+    .unary = {{MK_FLOAT_UNARY_ARITHMETIC(F16) MK_HALF_ACTIVATIONS(F16)},
+              {MK_FLOAT_UNARY_ARITHMETIC(BF16) MK_HALF_ACTIVATIONS(BF16)}},
     .binary = {{MK_FLOAT_BINARY_ARITHMETIC(F16)}, {MK_FLOAT_BINARY_ARITHMETIC(BF16)}},
 };
 #undef F16
