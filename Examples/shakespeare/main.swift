@@ -4,7 +4,7 @@
 // Command:    ../scripts/fetch-text.sh data/text
 //             swift run -c release shakespeare data/text/train/shakespeare-*.txt
 //             Any text will do, several files are read one after another; the last tenth is held out.
-// Time:       1 minute 45 seconds on two cores shared with other work.
+// Time:       45 seconds on two cores.
 // Expected:   held-out loss 1.69 nats = 2.43 bits a byte after 800 steps (1.6 million bytes).
 
 import Foundation
