@@ -98,8 +98,8 @@ static void RFN(backward_rows)(const backward_job *job, const attention_rows *ro
     }
 }
 
-// A row of scores becomes softmax weights, and the gradient of the weights that of the scores (before the scale); 0 where
-// the row may not look, which is outside of [low, high). Whole registers are computed: the rows have room for them.
+// A row of scores becomes softmax weights, and the gradient of the weights that of the scores (before the scale); 0
+// where the row may not look, which is outside of [low, high). Whole registers are computed: the rows have room for them.
 MK_INLINE void RFN(weigh_row)(REAL *weight, REAL *slope, int64_t low, int64_t high, int64_t n, REAL scale, REAL lse,
                               REAL delta) {
     const int64_t first = low / LANES * LANES, last = mk_div_up(high, LANES) * LANES;
@@ -130,15 +130,15 @@ static void RFN(backward_scores)(const backward_job *job, const attention_rows *
         RFN(pack_pairs)(w->keys, NR, k, k_row, n, dim);
         if (strips) RFN(pack_row_pairs)(w->key_strips, k, k_row * 2, dim, n);
         RFN(pack_pairs)(w->values, NR, v, v_row, n, dim);
-        RFN(product_pairs)(count, n, dim / 2, w->queries, w->keys, w->weights, MICRO_TILE_ROW, false);
-        RFN(product_pairs)(count, n, dim / 2, w->gradient, w->values, w->slopes, MICRO_TILE_ROW, false);
+        RFN(product_packed)(true, count, n, dim / 2, w->queries, w->keys, w->weights, MICRO_TILE_ROW, false);
+        RFN(product_packed)(true, count, n, dim / 2, w->gradient, w->values, w->slopes, MICRO_TILE_ROW, false);
 #endif
     } else {
         RFN(pack)(w->keys, NR, k, s->k->dtype, k_row, 1, n, dim, w->temporary);
         if (strips) RFN(pack)(w->key_strips, NR, k, s->k->dtype, 1, k_row, dim, n, w->temporary);
         RFN(pack)(w->values, NR, v, s->v->dtype, v_row, 1, n, dim, w->temporary);
-        RFN(product_packed)(count, n, dim, w->queries, w->keys, w->weights, MICRO_TILE_ROW, false);
-        RFN(product_packed)(count, n, dim, w->gradient, w->values, w->slopes, MICRO_TILE_ROW, false);
+        RFN(product_packed)(false, count, n, dim, w->queries, w->keys, w->weights, MICRO_TILE_ROW, false);
+        RFN(product_packed)(false, count, n, dim, w->gradient, w->values, w->slopes, MICRO_TILE_ROW, false);
     }
     for (int64_t i = 0; i < count; i++) {
         REAL *weight = w->weights + i * MICRO_TILE_ROW, *slope = w->slopes + i * MICRO_TILE_ROW;
@@ -171,24 +171,16 @@ static void RFN(backward_round)(const RFN(backward_scratch) * w, int64_t count, 
         }
     }
 }
-
-// product_tile_columns of pairs: k counts pairs of rows.
-MK_INLINE void RFN(product_pair_columns)(int64_t n, int64_t dim, int64_t k, const REAL *tile, const REAL *b, REAL *c,
-                                         int64_t c_row) {
-    for (int64_t j = 0; j < dim; j += NR)
-        for (int64_t i = 0; i < n; i += MR)
-            RFN(pair_packed)((int)mk_min64(MR, n - i), dim - j > LANES ? 2 : 1, k, tile + i, MICRO_TILE_ROW,
-                             b + j * k, NR, c + i * c_row + j, c_row, true);
-}
 #endif
 
-// c[n, dim] += tile[rows, n]^T b: the columns of a block of scores times rows packed as b.
-MK_INLINE void RFN(product_tile_columns)(int64_t n, int64_t dim, int64_t count, const REAL *tile, const REAL *b,
-                                         REAL *c, int64_t c_row) {
+// c[n, dim] += tile[rows, n]^T b: the columns of a block of scores times rows packed as b. k counts rows, or pairs of
+// them.
+MK_INLINE void RFN(product_tile_columns)(bool pairs, int64_t n, int64_t dim, int64_t k, const REAL *tile,
+                                         const REAL *b, REAL *c, int64_t c_row) {
     for (int64_t j = 0; j < dim; j += NR)
         for (int64_t i = 0; i < n; i += MR)
-            RFN(micro_packed)((int)mk_min64(MR, n - i), dim - j > LANES ? 2 : 1, count, tile + i, MICRO_TILE_ROW,
-                              b + j * count, NR, c + i * c_row + j, c_row, true);
+            RFN(micro_packed)(pairs, (int)mk_min64(MR, n - i), dim - j > LANES ? 2 : 1, k, tile + i, MICRO_TILE_ROW,
+                              b + j * k, NR, c + i * c_row + j, c_row, true);
 }
 
 static int64_t RFN(backward_partial_bytes)(int64_t keys, int64_t dim) {
@@ -236,18 +228,18 @@ static void RFN(backward_chunk)(void *context, int64_t task) {
         for (int64_t key = block.begin / ATTENTION_KEYS * ATTENTION_KEYS; key < block.end; key += ATTENTION_KEYS) {
             const int64_t n = mk_min64(ATTENTION_KEYS, block.end - key), at = (key - seen.begin) * padded;
             RFN(backward_scores)(job, &rows, visible, &w, key, n, true);
+            const REAL *weights = w.weights, *columns = w.slopes, *slopes = w.slopes;
+            int64_t rows_k = count, keys_k = n;
 #if MICRO_HAS_PAIRS
             if (s->pairs) {
                 RFN(backward_round)(&w, count, n);
-                RFN(product_pair_columns)(n, dim, (count + 1) / 2, w.weight_pairs, w.gradient_strips, dv + at, padded);
-                RFN(product_pair_columns)(n, dim, (count + 1) / 2, w.slope_pairs, w.query_strips, dk + at, padded);
-                RFN(product_pair_rows)(count, dim, (n + 1) / 2, w.rounded, w.key_strips, w.dq, padded);
-                continue;
+                weights = w.weight_pairs, columns = w.slope_pairs, slopes = w.rounded;
+                rows_k = (count + 1) / 2, keys_k = (n + 1) / 2;
             }
 #endif
-            RFN(product_tile_columns)(n, dim, count, w.weights, w.gradient_strips, dv + at, padded);
-            RFN(product_tile_columns)(n, dim, count, w.slopes, w.query_strips, dk + at, padded);
-            RFN(product_tile_rows)(count, dim, n, w.slopes, w.key_strips, w.dq, padded);
+            RFN(product_tile_columns)(s->pairs, n, dim, rows_k, weights, w.gradient_strips, dv + at, padded);
+            RFN(product_tile_columns)(s->pairs, n, dim, rows_k, columns, w.query_strips, dk + at, padded);
+            RFN(product_tile_rows)(s->pairs, count, dim, keys_k, slopes, w.key_strips, w.dq, padded);
         }
         const REAL scale = (REAL)s->options.scale;
         for (int64_t i = 0; i < count; i++) {

@@ -17,21 +17,22 @@ static void RFN(gather_rows)(REAL *out, const mk_tensor *t, const attention_rows
     }
 }
 
-// c[m, n] (+)= a b with both packed over k.
-MK_INLINE void RFN(product_packed)(int64_t m, int64_t n, int64_t k, const REAL *a, const REAL *b, REAL *c,
+// c[m, n] (+)= a b with both packed over k, which counts pairs where there are such.
+MK_INLINE void RFN(product_packed)(bool pairs, int64_t m, int64_t n, int64_t k, const REAL *a, const REAL *b, REAL *c,
                                    int64_t c_row, bool accumulate) {
     for (int64_t j = 0; j < n; j += NR)
         for (int64_t i = 0; i < m; i += MR)
-            RFN(micro_packed)((int)mk_min64(MR, m - i), n - j > LANES ? 2 : 1, k, a + i * k, MR, b + j * k, NR,
+            RFN(micro_packed)(pairs, (int)mk_min64(MR, m - i), n - j > LANES ? 2 : 1, k, a + i * k, MR, b + j * k, NR,
                               c + i * c_row + j, c_row, accumulate);
 }
 
 // c[m, n] += tile[m, k] b: the rows of a block of scores times packed b.
-MK_INLINE void RFN(product_tile_rows)(int64_t m, int64_t n, int64_t k, const REAL *tile, const REAL *b, REAL *c,
-                                      int64_t c_row) {
+MK_INLINE void RFN(product_tile_rows)(bool pairs, int64_t m, int64_t n, int64_t k, const REAL *tile, const REAL *b,
+                                      REAL *c, int64_t c_row) {
+    const int64_t tile_row = pairs ? MICRO_PAIR_ROW : MICRO_TILE_ROW;
     for (int64_t j = 0; j < n; j += NR)
         for (int64_t i = 0; i < m; i += MR)
-            RFN(micro_rows)((int)mk_min64(MR, m - i), n - j > LANES ? 2 : 1, k, tile + i * MICRO_TILE_ROW, b + j * k,
+            RFN(micro_rows)(pairs, (int)mk_min64(MR, m - i), n - j > LANES ? 2 : 1, k, tile + i * tile_row, b + j * k,
                             NR, c + i * c_row + j, c_row, true);
 }
 
@@ -44,21 +45,6 @@ static void RFN(copy_rows)(char *out, const mk_tensor *t, const attention_rows *
 static void RFN(pack_pairs_of)(REAL *out, char *dense, const mk_tensor *t, const attention_rows *rows, int64_t dim) {
     RFN(copy_rows)(dense, t, rows, dim);
     RFN(pack_pairs)(out, MR, dense, dim, rows->count, dim);
-}
-// As product_packed and product_tile_rows; k counts pairs.
-MK_INLINE void RFN(product_pairs)(int64_t m, int64_t n, int64_t k, const REAL *a, const REAL *b, REAL *c, int64_t c_row,
-                                  bool accumulate) {
-    for (int64_t j = 0; j < n; j += NR)
-        for (int64_t i = 0; i < m; i += MR)
-            RFN(pair_packed)((int)mk_min64(MR, m - i), n - j > LANES ? 2 : 1, k, a + i * k, MR, b + j * k, NR,
-                             c + i * c_row + j, c_row, accumulate);
-}
-MK_INLINE void RFN(product_pair_rows)(int64_t m, int64_t n, int64_t k, const REAL *tile, const REAL *b, REAL *c,
-                                      int64_t c_row) {
-    for (int64_t j = 0; j < n; j += NR)
-        for (int64_t i = 0; i < m; i += MR)
-            RFN(pair_rows)((int)mk_min64(MR, m - i), n - j > LANES ? 2 : 1, k, tile + i * MICRO_PAIR_ROW, b + j * k, NR,
-                           c + i * c_row + j, c_row, true);
 }
 #endif
 

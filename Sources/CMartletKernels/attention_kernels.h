@@ -3,8 +3,8 @@
 #include "thin_kernels.h"
 
 // Turns the scores of one row into weights exp(score - maximum), 0 where the row may not look, and brings the running
-// maximum, sum and output of the row up to date. [begin, end) are the keys it may see, of n. Whole registers are computed:
-// the row has room for them.
+// maximum, sum and output of the row up to date. [begin, end) are the keys it may see, of n. Whole registers are
+// computed: the row has room for them.
 MK_INLINE void RFN(softmax_step)(REAL *score, int64_t begin, int64_t end, int64_t n, REAL *maximum, REAL *sum,
                                  REAL *out, int64_t dim) {
     const int64_t first = begin / LANES * LANES, last = mk_div_up(end, LANES) * LANES;
@@ -81,11 +81,11 @@ static void RFN(attend)(const attention_job *job, const attention_rows *rows, in
 #if MICRO_HAS_PAIRS
         } else if (pairs) {
             RFN(pack_pairs)(keys, NR, k, k_row, n, dim);
-            RFN(product_pairs)(count, n, dim / 2, queries, keys, tile, MICRO_TILE_ROW, false);
+            RFN(product_packed)(true, count, n, dim / 2, queries, keys, tile, MICRO_TILE_ROW, false);
 #endif
         } else {
             RFN(pack)(keys, NR, k, s->k->dtype, k_row, 1, n, dim, temporary);
-            RFN(product_packed)(count, n, dim, queries, keys, tile, MICRO_TILE_ROW, false);
+            RFN(product_packed)(false, count, n, dim, queries, keys, tile, MICRO_TILE_ROW, false);
         }
         for (int64_t i = 0; i < count; i++) {
             REAL *score = tile + i * MICRO_TILE_ROW;
@@ -122,11 +122,11 @@ static void RFN(attend)(const attention_job *job, const attention_rows *rows, in
 #if MICRO_HAS_PAIRS
         } else if (pairs) {
             RFN(pack_row_pairs)(values, v, v_row * 2, dim, n);
-            RFN(product_pair_rows)(count, dim, (n + 1) / 2, rounded, values, out, padded);
+            RFN(product_tile_rows)(true, count, dim, (n + 1) / 2, rounded, values, out, padded);
 #endif
         } else {
             RFN(pack)(values, NR, v, s->v->dtype, 1, v_row, dim, n, temporary);
-            RFN(product_tile_rows)(count, dim, n, tile, values, out, padded);
+            RFN(product_tile_rows)(false, count, dim, n, tile, values, out, padded);
         }
     }
     mk_scratch_free(dense, bytes);

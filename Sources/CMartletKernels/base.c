@@ -97,7 +97,7 @@ void mk_parallel_range_slow(int64_t total, int64_t grain, mk_range_fn fn, void *
 // MARK: instruction sets
 
 int mk_isa_level = MK_ISA_BASELINE;
-bool mk_pairs_are_fast;
+static bool has_fast_pairs;
 static const char *const isa_names[MK_ISA_COUNT] = {"baseline", "avx2", "avx512", "avx512bf16"};
 
 static int best_isa_level(void) {
@@ -119,6 +119,8 @@ static int best_isa_level(void) {
     return level;
 }
 
+bool mk_processor_has_fast_pairs(void) { return has_fast_pairs; }
+
 const char *mk_isa(void) { return isa_names[mk_isa_level]; }
 
 int mk_set_isa(const char *name) {
@@ -136,7 +138,8 @@ __attribute__((constructor)) static void start(void) {
     mk_isa_level = best_isa_level();
 #if defined(__x86_64__)
     // Intel's unit for them, after Cooper Lake, has half the rate of its float unit.
-    mk_pairs_are_fast = __builtin_cpu_is("amd") || __builtin_cpu_is("cooperlake");
+    has_fast_pairs =
+        __builtin_cpu_supports("avx512bf16") && (__builtin_cpu_is("amd") || __builtin_cpu_is("cooperlake"));
 #endif
     const char *wanted = getenv("MARTLET_ISA");
     if (wanted != NULL && *wanted != 0 && mk_set_isa(wanted) != 0) {

@@ -74,16 +74,17 @@ static void RFN(product_tile)(const product *g, const char *a, const char *b, ch
                 const int rows = m - i < MR ? (int)(m - i) : MR;
                 const REAL *left = packed_a + i * k, *right = packed_b + j * k;
                 if (!g->direct) {
-                    RFN(micro_packed)(rows, vectors, k, left, MR, right, NR, c + i * n_padded + j, n_padded, k0 > 0);
+                    RFN(micro_packed)(false, rows, vectors, k, left, MR, right, NR, c + i * n_padded + j, n_padded,
+                                      k0 > 0);
                     continue;
                 }
                 REAL *to = (REAL *)out + i * g->out_row + j;
                 const bool accumulate = k0 > 0 || g->beta != 0;
                 if (rows == MR && columns == NR) {
-                    RFN(micro_packed)(MR, 2, k, left, MR, right, NR, to, g->out_row, accumulate);
+                    RFN(micro_packed)(false, MR, 2, k, left, MR, right, NR, to, g->out_row, accumulate);
                     continue;
                 }
-                RFN(micro_packed)(rows, vectors, k, left, MR, right, NR, c, NR, false);
+                RFN(micro_packed)(false, rows, vectors, k, left, MR, right, NR, c, NR, false);
                 for (int r = 0; r < rows; r++)
                     for (int q = 0; q < columns; q++) {
                         REAL *at = to + r * g->out_row + q;
@@ -128,19 +129,6 @@ MK_INLINE void RFN(pack_rows_of_a)(const product *g, REAL *packed, const char *a
               temporary);
 }
 
-MK_INLINE void RFN(micro_of)(const product *g, int rows, int64_t steps, const REAL *left, const REAL *right, REAL *c,
-                             int64_t c_row, bool accumulate) {
-#if MICRO_HAS_PAIRS
-    if (g->pairs) {
-        RFN(pair_packed)(rows, 2, steps, left, MR, right, NR, c, c_row, accumulate);
-        return;
-    }
-#else
-    (void)g;
-#endif
-    RFN(micro_packed)(rows, 2, steps, left, MR, right, NR, c, c_row, accumulate);
-}
-
 // out[0..<m, 0..<n] of one batch element with b's columns packed by pack_panel: packs its rows of a, a block of k at a
 // time, which stay in the second-level cache while strips of b pass by. Sums as product_tile does.
 static void RFN(product_rows)(const product *g, const char *a, const void *panel, char *out, int64_t m, int64_t n,
@@ -175,10 +163,10 @@ static void RFN(product_rows)(const product *g, const char *a, const void *panel
                         __builtin_prefetch((REAL *)to + r * g->out_row, 1);
                         __builtin_prefetch((REAL *)to + r * g->out_row + LANES, 1);
                     }
-                    RFN(micro_whole)(steps, left, right, (REAL *)to, g->out_row, accumulate, g->pairs, ahead,
+                    RFN(micro_whole)(g->pairs, steps, left, right, (REAL *)to, g->out_row, accumulate, ahead,
                                      ahead_step);
                 } else if (g->direct) {
-                    RFN(micro_of)(g, rows, steps, left, right, c, NR, false);
+                    RFN(micro_packed)(g->pairs, rows, 2, steps, left, MR, right, NR, c, NR, false);
                     for (int r = 0; r < rows; r++)
                         for (int q = 0; q < columns; q++) {
                             REAL *at = (REAL *)to + r * g->out_row + q;
@@ -188,9 +176,9 @@ static void RFN(product_rows)(const product *g, const char *a, const void *panel
                     REAL *sums = keeps ? c + i * n_padded + j : c;
                     const int64_t sums_row = keeps ? n_padded : NR;
                     if (rows == MR)
-                        RFN(micro_whole)(steps, left, right, sums, sums_row, s0 > 0, g->pairs, ahead, ahead_step);
+                        RFN(micro_whole)(g->pairs, steps, left, right, sums, sums_row, s0 > 0, ahead, ahead_step);
                     else
-                        RFN(micro_of)(g, rows, steps, left, right, sums, sums_row, s0 > 0);
+                        RFN(micro_packed)(g->pairs, rows, 2, steps, left, MR, right, NR, sums, sums_row, s0 > 0);
                     if (is_last) {
                         if (g->scale) edge.scale = (const REAL *)g->scale + j;
                         RFN(write_block)(&edge, to, sums, sums_row, rows, columns, row);

@@ -85,59 +85,44 @@ MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REA
 #define MICRO_CASES MICRO_CASE(1) MICRO_CASE(2) MICRO_CASE(4)
 #endif
 
-// `rows` 1...MR is rounded up to 1 or an even number, so a and c must have that many rows (c's values there are
-// garbage).
-static void RFN(micro_packed)(int rows, int vectors, int64_t k, const REAL *a, int64_t a_step, const REAL *b,
-                              int64_t b_step, REAL *c, int64_t c_row, bool accumulate) {
-    const int64_t a_row = 1;
-    const bool pairs = false;
+MK_INLINE void RFN(micro)(int rows, int vectors, int64_t k, const REAL *a, const int64_t a_row, int64_t a_step,
+                          const REAL *b, int64_t b_step, REAL *c, int64_t c_row, bool accumulate, const bool pairs) {
     switch (rows == 1 ? 1 : (rows + 1) & ~1) { MICRO_CASES }
+}
+#undef MICRO_CASE
+#undef MICRO_CASES
+
+// `rows` 1...MR is rounded up to 1 or an even number, so a and c must have that many rows (c's values there are
+// garbage). With pairs, where there are such, k counts them.
+static void RFN(micro_packed)(bool pairs, int rows, int vectors, int64_t k, const REAL *a, int64_t a_step,
+                              const REAL *b, int64_t b_step, REAL *c, int64_t c_row, bool accumulate) {
+    if (MICRO_HAS_PAIRS && pairs)
+        RFN(micro)(rows, vectors, k, a, 1, a_step, b, b_step, c, c_row, accumulate, true);
+    else
+        RFN(micro)(rows, vectors, k, a, 1, a_step, b, b_step, c, c_row, accumulate, false);
 }
 
 // The same for a whole MR x NR tile, and `ahead` comes into the cache.
-static __attribute__((unused)) void RFN(micro_whole)(int64_t k, const REAL *a, const REAL *b, REAL *c, int64_t c_row,
-                                                     bool accumulate, bool pairs, const char *ahead,
+static __attribute__((unused)) void RFN(micro_whole)(bool pairs, int64_t k, const REAL *a, const REAL *b, REAL *c,
+                                                     int64_t c_row, bool accumulate, const char *ahead,
                                                      int64_t ahead_step) {
-#if MICRO_HAS_PAIRS
-    if (pairs) {
+    if (MICRO_HAS_PAIRS && pairs)
         RFN(tile)(MR, 2, k, a, 1, MR, b, NR, c, c_row, accumulate, true, ahead, ahead_step);
-        return;
-    }
-#else
-    (void)pairs;
-#endif
-    RFN(tile)(MR, 2, k, a, 1, MR, b, NR, c, c_row, accumulate, false, ahead, ahead_step);
+    else
+        RFN(tile)(MR, 2, k, a, 1, MR, b, NR, c, c_row, accumulate, false, ahead, ahead_step);
 }
 
-// a is a row-major block whose rows are MICRO_TILE_ROW apart: a constant, so that no register holds an address per row.
+// a is a row-major block whose rows are MICRO_TILE_ROW apart, those of pairs MICRO_PAIR_ROW: constants, so that no
+// register holds an address per row.
 #if defined(MICRO_TILE_ROW)
-static void RFN(micro_rows)(int rows, int vectors, int64_t k, const REAL *a, const REAL *b, int64_t b_step, REAL *c,
-                            int64_t c_row, bool accumulate) {
-    const int64_t a_row = MICRO_TILE_ROW, a_step = 1;
-    const bool pairs = false;
-    switch (rows == 1 ? 1 : (rows + 1) & ~1) { MICRO_CASES }
+static void RFN(micro_rows)(bool pairs, int rows, int vectors, int64_t k, const REAL *a, const REAL *b, int64_t b_step,
+                            REAL *c, int64_t c_row, bool accumulate) {
+    if (MICRO_HAS_PAIRS && pairs)
+        RFN(micro)(rows, vectors, k, a, MICRO_PAIR_ROW, 1, b, b_step, c, c_row, accumulate, true);
+    else
+        RFN(micro)(rows, vectors, k, a, MICRO_TILE_ROW, 1, b, b_step, c, c_row, accumulate, false);
 }
 #endif
-
-#if MICRO_HAS_PAIRS
-// micro_packed and micro_rows of pairs: k counts pairs. Rows of a are MICRO_PAIR_ROW apart in pair_rows.
-static void RFN(pair_packed)(int rows, int vectors, int64_t k, const REAL *a, int64_t a_step, const REAL *b,
-                             int64_t b_step, REAL *c, int64_t c_row, bool accumulate) {
-    const int64_t a_row = 1;
-    const bool pairs = true;
-    switch (rows == 1 ? 1 : (rows + 1) & ~1) { MICRO_CASES }
-}
-#if defined(MICRO_PAIR_ROW)
-static void RFN(pair_rows)(int rows, int vectors, int64_t k, const REAL *a, const REAL *b, int64_t b_step, REAL *c,
-                           int64_t c_row, bool accumulate) {
-    const int64_t a_row = MICRO_PAIR_ROW, a_step = 1;
-    const bool pairs = true;
-    switch (rows == 1 ? 1 : (rows + 1) & ~1) { MICRO_CASES }
-}
-#endif
-#endif
-#undef MICRO_CASE
-#undef MICRO_CASES
 
 // MARK: packing
 

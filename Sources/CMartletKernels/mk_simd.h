@@ -32,10 +32,11 @@ enum { MK_ISA_BASELINE = 0, MK_ISA_AVX2 = 1, MK_ISA_AVX512 = 2, MK_ISA_AVX512BF1
 // The level in use. Set before main by base.c.
 extern int mk_isa_level __attribute__((visibility("hidden")));
 
-// Whether products of pairs of bfloat16 numbers (AVX512-BF16) are in use and faster than products of floats. By what the
-// processor says it is, never by a measurement: the choice changes the last bits of results.
-extern bool mk_pairs_are_fast __attribute__((visibility("hidden")));
-static inline bool mk_has_fast_pairs(void) { return mk_isa_level == 3 && mk_pairs_are_fast; }
+// Whether products of pairs of bfloat16 numbers are used. By what the processor says it is, never by a measurement: the
+// choice changes the last bits of results.
+static inline bool mk_has_fast_pairs(void) {
+    return mk_isa_level == MK_ISA_AVX512BF16 && mk_processor_has_fast_pairs();
+}
 
 #if defined(__x86_64__)
 #define MK_ISA_TABLES(name) {&name##_baseline, &name##_avx2, &name##_avx512, &name##_avx512}

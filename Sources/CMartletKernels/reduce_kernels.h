@@ -64,15 +64,16 @@ typedef uint32_t reduce_wide_halves __attribute__((ext_vector_type(32), aligned(
 // row: total = total op (n elements reduced in interleaved lanes that are combined pairwise).
 // columns: acc[j] = acc[j] op ((rows[0][j] op rows[1][j]) op ...) for eight rows, else row after row.
 // fold: total[j] = total[j] op acc[j], then acc[j] = identity. merge: total[j] = total[j] op partial[j].
-#define MK_REDUCE(NAME, T, V, TOTAL, HALVE, ROW, OP, MAP, IDENTITY)                                                    \
-    static void MK_FN(row_##NAME)(void *total, const void *data, int64_t n) {                                          \
+#define MK_READ_ONE(x) (x)
+#define MK_REDUCE_ROW(FUNCTION, E, READ, READ_ONE, T, V, TOTAL, HALVE, ROW, OP, MAP, IDENTITY)                         \
+    static void MK_FN(FUNCTION)(void *total, const void *data, int64_t n) {                                            \
         enum { lanes = sizeof(V) / sizeof(T) };                                                                        \
-        const T *in = data;                                                                                            \
+        const E *in = data;                                                                                            \
         V acc = (V)(T)(IDENTITY), nan = (V)(T)0;                                                                       \
         int64_t i = 0;                                                                                                 \
         for (; i + lanes <= n; i += lanes) {                                                                           \
             MK_AHEAD(in + i);                                                                                          \
-            V x = *(const V *)(in + i);                                                                                \
+            V x = READ(in + i);                                                                                        \
             x = MAP(x);                                                                                                \
             acc = MK_STEP_##ROW(OP, acc, x);                                                                           \
             nan = MK_NAN_##ROW(nan, x);                                                                                \
@@ -82,7 +83,7 @@ typedef uint32_t reduce_wide_halves __attribute__((ext_vector_type(32), aligned(
             T lane[lanes];                                                                                             \
             *(V *)lane = acc;                                                                                          \
             for (int l = 0; i + l < n; l++) {                                                                          \
-                T x = in[i + l];                                                                                       \
+                T x = READ_ONE(in[i + l]);                                                                             \
                 x = MAP(x);                                                                                            \
                 lane[l] = OP(lane[l], x);                                                                              \
             }                                                                                                          \
@@ -91,7 +92,9 @@ typedef uint32_t reduce_wide_halves __attribute__((ext_vector_type(32), aligned(
         T result = HALVE(OP, acc);                                                                                     \
         TOTAL value = (TOTAL)result;                                                                                   \
         *(TOTAL *)total = OP(*(TOTAL *)total, value);                                                                  \
-    }                                                                                                                  \
+    }
+#define MK_REDUCE(NAME, T, V, TOTAL, HALVE, ROW, OP, MAP, IDENTITY)                                                    \
+    MK_REDUCE_ROW(row_##NAME, T, *(const V *), MK_READ_ONE, T, V, TOTAL, HALVE, ROW, OP, MAP, IDENTITY)                \
     static void MK_FN(columns_##NAME)(void *restrict accumulators, const void *const *rows, int64_t count,             \
                                       int64_t n) {                                                                     \
         T *restrict acc = accumulators;                                                                                \
@@ -132,39 +135,18 @@ typedef uint32_t reduce_wide_halves __attribute__((ext_vector_type(32), aligned(
     }
 
 // row of bfloat16 numbers as they lie in memory: the bits of the others' after conversion.
+#define MK_READ_BF16(p)                                                                                                \
+    __builtin_bit_cast(reduce_floats, __builtin_convertvector(*(const reduce_halves *)(p), reduce_wide_halves) << 16)
 #define MK_REDUCE_BF16(NAME, ROW, OP, MAP, IDENTITY)                                                                   \
-    static void MK_FN(row_bf16_##NAME)(void *total, const void *data, int64_t n) {                                     \
-        const uint16_t *in = data;                                                                                     \
-        reduce_floats acc = (reduce_floats)(float)(IDENTITY), nan = (reduce_floats)0.0f;                               \
-        int64_t i = 0;                                                                                                 \
-        for (; i + 32 <= n; i += 32) {                                                                                 \
-            __builtin_prefetch(in + i + 1024);                                                                         \
-            reduce_halves h = *(const reduce_halves *)(in + i);                                                        \
-            reduce_floats x = __builtin_bit_cast(reduce_floats, __builtin_convertvector(h, reduce_wide_halves) << 16); \
-            x = MAP(x);                                                                                                \
-            acc = MK_STEP_##ROW(OP, acc, x);                                                                           \
-            nan = MK_NAN_##ROW(nan, x);                                                                                \
-        }                                                                                                              \
-        acc = MK_JOIN_##ROW(acc, nan);                                                                                 \
-        if (i < n) {                                                                                                   \
-            float lane[32];                                                                                            \
-            *(reduce_floats *)lane = acc;                                                                              \
-            for (int l = 0; i + l < n; l++) {                                                                          \
-                float x = mk_bf16_to_f32(in[i + l]);                                                                   \
-                x = MAP(x);                                                                                            \
-                lane[l] = OP(lane[l], x);                                                                              \
-            }                                                                                                          \
-            acc = *(reduce_floats *)lane;                                                                              \
-        }                                                                                                              \
-        double value = (double)MK_HALVE_32(OP, acc);                                                                   \
-        *(double *)total = OP(*(double *)total, value);                                                                \
-    }
+    MK_REDUCE_ROW(row_bf16_##NAME, uint16_t, MK_READ_BF16, mk_bf16_to_f32, float, reduce_floats, double, MK_HALVE_32,  \
+                  ROW, OP, MAP, IDENTITY)
 MK_REDUCE_BF16(sum_f32, ALL, MK_OP_ADD, MK_MAP_NONE, 0)
 MK_REDUCE_BF16(squares_f32, ALL, MK_OP_ADD, MK_MAP_SQUARE, 0)
 MK_REDUCE_BF16(abs_f32, ALL, MK_OP_ADD, MK_MAP_ABS_FLOAT, 0)
 MK_REDUCE_BF16(max_f32, MAX, MK_OP_MAX_FLOAT, MK_MAP_NONE, -INFINITY)
 MK_REDUCE_BF16(min_f32, MIN, MK_OP_MIN_FLOAT, MK_MAP_NONE, INFINITY)
 #undef MK_REDUCE_BF16
+#undef MK_READ_BF16
 
 MK_REDUCE(sum_f32, float, reduce_floats, double, MK_HALVE_32, ALL, MK_OP_ADD, MK_MAP_NONE, 0)
 MK_REDUCE(squares_f32, float, reduce_floats, double, MK_HALVE_32, ALL, MK_OP_ADD, MK_MAP_SQUARE, 0)
@@ -202,3 +184,5 @@ static const reduce_table MK_FN(reduce_table_) = {{
 }};
 #undef MK_ENTRY
 #undef MK_FLOAT_ENTRY
+#undef MK_REDUCE_ROW
+#undef MK_READ_ONE

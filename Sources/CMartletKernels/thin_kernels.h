@@ -181,8 +181,9 @@ MK_INLINE void RFN(thin_pairs_tile)(REAL *c, int64_t c_row, const uint16_t *a, i
 }
 
 // c[m, n] = a[m, k] @ b[k, n], columns of b contiguous and b_column_bytes apart, rows of a a_row apart.
-static void RFN(thin_pairs)(REAL *c, int64_t c_row, const uint16_t *a, int64_t a_row, const char *b,
-                            int64_t b_column_bytes, int64_t m, int64_t n, int64_t k) {
+static __attribute__((unused)) void RFN(thin_pairs)(REAL *c, int64_t c_row, const uint16_t *a, int64_t a_row,
+                                                    const char *b, int64_t b_column_bytes, int64_t m, int64_t n,
+                                                    int64_t k) {
     // How a column is summed does not depend on how many are taken at once.
     int64_t j = 0;
     for (; j + 8 <= n && m == 1; j += 8)

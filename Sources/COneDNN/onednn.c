@@ -86,13 +86,12 @@ static bool find_bf16_speed(void) {
     uint32_t a, b, c, d;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
     const bool amx = (d >> 22 & 1) && (d >> 24 & 1);
-    __builtin_cpu_init();
     if (amx) {
         uint32_t low, high;
         __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
         if ((low >> 17 & 3) == 3) return true;
     }
-    return __builtin_cpu_supports("avx512bf16") && (__builtin_cpu_is("amd") || __builtin_cpu_is("cooperlake"));
+    return mk_processor_has_fast_pairs();
 #else
     return true;
 #endif

@@ -57,6 +57,8 @@ void mk_parallel(int64_t chunks, void (*_Nonnull fn)(void *_Nullable context, in
 
 // MARK: instruction sets
 
+// Whether the processor multiplies pairs of bfloat16 numbers (AVX512-BF16) faster than floats, whatever set is in use.
+bool mk_processor_has_fast_pairs(void);
 // "baseline", "avx2", "avx512" or "avx512bf16": what was chosen at start for this processor.
 const char *_Nonnull mk_isa(void);
 // Chooses a set by name (for tests and for the MARTLET_ISA environment variable). Returns 0, or -1 when this processor

@@ -238,32 +238,14 @@ enum Kernels {
     // MARK: products
 
     /// out [B, M, N] = a [B, M, K] @ b [B, K, N] (+ out), or all of rank 2; the operands' last two dimensions are swapped
-    /// where asked for.
+    /// where asked for. With `rows` a tensor of another rank stands for the matrix of all its rows.
     static func matmul(
         _ out: Tensor, _ a: Tensor, _ b: Tensor, transposeA: Bool = false, transposeB: Bool = false,
-        accumulate: Bool = false
+        accumulate: Bool = false, rows: Bool = false
     ) {
-        var o = out.matrixDescriptor()
-        var x = a.matrixDescriptor(transposed: transposeA)
-        var y = b.matrixDescriptor(transposed: transposeB)
-        multiply(&o, &x, &y, accumulate, out, a, b)
-    }
-
-    /// The same for matrices, where a tensor of another rank stands for the matrix of all its rows.
-    static func rowsMatmul(
-        _ out: Tensor, _ a: Tensor, _ b: Tensor, transposeA: Bool = false, transposeB: Bool = false,
-        accumulate: Bool = false
-    ) {
-        var o = out.rowsDescriptor()
-        var x = a.rowsDescriptor(transposed: transposeA)
-        var y = b.rowsDescriptor(transposed: transposeB)
-        multiply(&o, &x, &y, accumulate, out, a, b)
-    }
-
-    private static func multiply(
-        _ o: inout mk_tensor, _ x: inout mk_tensor, _ y: inout mk_tensor, _ accumulate: Bool, _ out: Tensor,
-        _ a: Tensor, _ b: Tensor
-    ) {
+        var o = rows ? out.rowsDescriptor() : out.matrixDescriptor()
+        var x = rows ? a.rowsDescriptor(transposed: transposeA) : a.matrixDescriptor(transposed: transposeA)
+        var y = rows ? b.rowsDescriptor(transposed: transposeB) : b.matrixDescriptor(transposed: transposeB)
         let span = KernelSpan()
         // oneDNN has no float64 or integer product, and creating and starting a primitive costs more than a tiny
         // product.

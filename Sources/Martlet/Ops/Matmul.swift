@@ -185,7 +185,7 @@ extension Tensor {
         var shape = x.dims
         shape[x.rank - 1] = w.dims[0]
         let out = Tensor(uninitialized: shape, x.dtype, "linear")
-        Kernels.rowsMatmul(out, x.matrixOfRows, w.readable, transposeB: true)
+        Kernels.matmul(out, x.matrixOfRows, w.readable, transposeB: true, rows: true)
         out.record("linear", x, w) { node in
             node.save(x)
             node.save(w)
@@ -201,9 +201,11 @@ extension Tensor {
                 let g = g.matrixOfRows
                 // The weight's first: the input may have to be computed again, and is then free for the other.
                 ctx.give(1, wDims, type) {
-                    Kernels.rowsMatmul($0, g, ctx[0].matrixOfRows, transposeA: true, accumulate: $1)
+                    Kernels.matmul($0, g, ctx[0].matrixOfRows, transposeA: true, accumulate: $1, rows: true)
                 }
-                ctx.give(0, xDims, type) { Kernels.rowsMatmul($0, g, ctx[1].readable, accumulate: $1) }
+                ctx.give(0, xDims, type) {
+                    Kernels.matmul($0, g, ctx[1].readable, accumulate: $1, rows: true)
+                }
             }
         }
         return out
