@@ -2,7 +2,8 @@
 #include "reduce.h"
 
 typedef struct arg_table {
-    void (*columns[REDUCE_TYPES][2])(void *values, int32_t *index, const void *row, int32_t i, int64_t n);
+    void (*columns[REDUCE_TYPES][2])(void *values, int32_t *index, const void *const *rows, int64_t count, int32_t i,
+                                     int64_t n);
 } arg_table;
 
 #define MK_KERNELS "arg_reduce_kernels.h"
@@ -10,6 +11,7 @@ typedef struct arg_table {
 static const arg_table *const arg_tables[MK_ISA_COUNT] = MK_ISA_TABLES(arg_table_);
 
 #define TILE 512            // lines at a time when working across them
+#define GROUP 4             // elements of each of them at a time
 #define SEGMENT 65536       // elements of a line, or of a tile of lines, in one piece of work
 #define SEGMENTS 256        // at most
 
@@ -113,21 +115,24 @@ static void tile_unit(const arg_job *job, int64_t unit) {
     mk_cursor cursor;
     mk_cursor_seek(&job->lines, &cursor, row);
     const char *in = cursor.at[0] + first * strides[0];
-    union {
+    typedef union {
         float f[TILE];
         double d[TILE];
         int64_t i[TILE];
-    } values, buffer;
+    } row_buffer;
+    row_buffer values, buffers[GROUP];
     int32_t index[TILE]; // from the segment's beginning: as wide as a float, and segments are short
     size_t size = job->type == REDUCE_F32 ? 4 : 8;
-    memcpy(&values, mk_reduce_block(job->type, &buffer, in + begin * job->step, job->in->dtype, strides[0], n),
+    memcpy(&values, mk_reduce_block(job->type, buffers, in + begin * job->step, job->in->dtype, strides[0], n),
            (size_t)n * size);
     for (int64_t j = 0; j < n; j++) index[j] = 0;
-    void (*columns)(void *, int32_t *, const void *, int32_t, int64_t) =
-        MK_TABLE(arg_tables)->columns[job->type][job->maximum];
-    for (int64_t i = begin + 1; i < end; i++)
-        columns(&values, index, mk_reduce_block(job->type, &buffer, in + i * job->step, job->in->dtype, strides[0], n),
-                (int32_t)(i - begin), n);
+    for (int64_t i = begin + 1; i < end; i += GROUP) {
+        const void *rows[GROUP];
+        int64_t count = mk_min64(GROUP, end - i);
+        for (int64_t k = 0; k < count; k++)
+            rows[k] = mk_reduce_block(job->type, &buffers[k], in + (i + k) * job->step, job->in->dtype, strides[0], n);
+        MK_TABLE(arg_tables)->columns[job->type][job->maximum](&values, index, rows, count, (int32_t)(i - begin), n);
+    }
     best_element *partials =
         job->segments > 1 ? job->partials + segment * job->lines.count + row * job->lines.shape[0] + first : NULL;
     for (int64_t j = 0; j < n; j++) {

@@ -1,22 +1,40 @@
 // See arg_reduce.c. Included once per instruction set.
 
-// best[j], index[j] = the better of them and (row[j], i); the first NaN is best of all.
+// values[j], index[j] = the first best of them and of (rows[k][j], i + k) for k < count; the first NaN is best of all.
 #define MK_ARG(NAME, T, TEST)                                                                                          \
-    static void MK_FN(arg_##NAME)(void *restrict values, int32_t *restrict index, const void *restrict data,           \
-                                  int32_t i, int64_t n) {                                                              \
+    MK_INLINE void MK_FN(arg_step_##NAME)(T x, int32_t i, T *best, int32_t *index) {                                   \
+        T b = *best;                                                                                                   \
+        bool take = TEST;                                                                                              \
+        *best = take ? x : b;                                                                                          \
+        *index = take ? i : *index;                                                                                    \
+    }                                                                                                                  \
+    static void MK_FN(arg_##NAME)(void *restrict values, int32_t *restrict index, const void *const *rows,             \
+                                  int64_t count, int32_t i, int64_t n) {                                               \
         T *restrict best = values;                                                                                     \
-        const T *restrict row = data;                                                                                  \
-        MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                                 \
-            T x = row[j], b = best[j];                                                                                 \
-            bool take = TEST;                                                                                          \
-            best[j] = take ? x : b;                                                                                    \
-            index[j] = take ? i : index[j];                                                                            \
+        if (count == 4) {                                                                                              \
+            const T *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];                                        \
+            MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                             \
+                T b = best[j];                                                                                         \
+                int32_t at = index[j];                                                                                 \
+                MK_FN(arg_step_##NAME)(r0[j], i, &b, &at);                                                             \
+                MK_FN(arg_step_##NAME)(r1[j], i + 1, &b, &at);                                                         \
+                MK_FN(arg_step_##NAME)(r2[j], i + 2, &b, &at);                                                         \
+                MK_FN(arg_step_##NAME)(r3[j], i + 3, &b, &at);                                                         \
+                best[j] = b;                                                                                           \
+                index[j] = at;                                                                                         \
+            }                                                                                                          \
+            return;                                                                                                    \
+        }                                                                                                              \
+        for (int64_t k = 0; k < count; k++) {                                                                          \
+            const T *row = rows[k];                                                                                    \
+            MK_VECTORIZE for (int64_t j = 0; j < n; j++)                                                               \
+                MK_FN(arg_step_##NAME)(row[j], i + (int32_t)k, &best[j], &index[j]);                                   \
         }                                                                                                              \
     }
-MK_ARG(max_f32, float, (x > b) | ((x != x) & (b == b)))
-MK_ARG(min_f32, float, (x < b) | ((x != x) & (b == b)))
-MK_ARG(max_f64, double, (x > b) | ((x != x) & (b == b)))
-MK_ARG(min_f64, double, (x < b) | ((x != x) & (b == b)))
+MK_ARG(max_f32, float, !(x <= b) & (b == b))
+MK_ARG(min_f32, float, !(x >= b) & (b == b))
+MK_ARG(max_f64, double, !(x <= b) & (b == b))
+MK_ARG(min_f64, double, !(x >= b) & (b == b))
 MK_ARG(max_i64, int64_t, x > b)
 MK_ARG(min_i64, int64_t, x < b)
 #undef MK_ARG

@@ -12,7 +12,13 @@ void mk_scalar_store(void *out, int32_t dtype, mk_scalar value) {
 typedef struct {
     mk_walk walk;
     int64_t size, rows, columns, tiles_along, tiles_down;
+    bool transposes; // rows of the input are columns of the output
 } copy_plan;
+
+// Outputs of more bytes than this go past the caches, where they would not stay anyway.
+#define STREAM_BYTES (INT64_C(32) << 20)
+// Rows and columns of one tile of a transposition.
+#define SQUARE 64
 
 static void copy_bytes(void *context, int64_t begin, int64_t end) {
     const copy_plan *p = context;
@@ -38,7 +44,12 @@ static void copy_tiles(void *context, int64_t begin, int64_t end) {
         }
         int64_t columns = w->shape[0] - column < p->columns ? w->shape[0] - column : p->columns;
         int64_t rows = height - row < p->rows ? height - row : p->rows;
-        mk_copy_2d(out, w->strides[0][0], out_1, in, w->strides[0][1], in_1, p->size, rows, columns);
+        if (p->transposes) {
+            bool stream = w->count * p->size >= STREAM_BYTES;
+            mk_transpose(out, out_1, in, w->strides[0][1], p->size, rows, columns, stream);
+        } else {
+            mk_copy_2d(out, w->strides[0][0], out_1, in, w->strides[0][1], in_1, p->size, rows, columns);
+        }
     }
 }
 
@@ -65,12 +76,14 @@ static void copy_same(const mk_tensor *out, const mk_tensor *in) {
         p.columns = width < MK_GRAIN ? width : MK_GRAIN;
         p.rows = MK_GRAIN / p.columns;
     } else {
-        // 128 x 128 elements: both sides of a transposition stay in L2 and use whole cache lines.
-        p.columns = width < 128 ? width : 128;
-        p.rows = height < 128 ? height : 128;
-        if (p.rows < 128) p.columns = width < 16384 / p.rows ? width : 16384 / p.rows;
-        else if (p.columns < 128) p.rows = height < 16384 / p.columns ? height : 16384 / p.columns;
+        // Both sides of a transposition stay in the caches and use whole cache lines.
+        const int64_t tile = SQUARE * SQUARE;
+        p.columns = width < SQUARE ? width : SQUARE;
+        p.rows = height < SQUARE ? height : SQUARE;
+        if (p.rows < SQUARE) p.columns = width < tile / p.rows ? width : tile / p.rows;
+        else if (p.columns < SQUARE) p.rows = height < tile / p.columns ? height : tile / p.columns;
     }
+    p.transposes = w->rank > 1 && w->strides[0][0] == p.size && w->strides[1][1] == p.size && p.columns > 1;
     if (p.rows > height) p.rows = height;
     p.tiles_along = (width + p.columns - 1) / p.columns;
     p.tiles_down = (height + p.rows - 1) / p.rows;

@@ -160,7 +160,7 @@ static void choose_tile(plan *p) {
         transposed |= s0 != 0 && s1 != 0 && (s1 < 0 ? -s1 : s1) * 4 <= (s0 < 0 ? -s0 : s0);
     }
     if (transposed && width > 32) {
-        p->rows = height < 32 ? height : 32;
+        p->rows = height < 64 ? height : 64;
         p->columns = width < MK_TILE / p->rows ? width : MK_TILE / p->rows;
     } else if (width >= (staged ? RUN / 2 : 128)) {
         p->columns = width < RUN ? width : RUN;

@@ -17,18 +17,25 @@ typedef uint32_t bf16_pair __attribute__((aligned(2), may_alias));
     F(SILU, x *mk_sigmoidf(x))    \
     F(GELU, x *mk_normal_cdf_half(x))
 
-// The normal distribution function within 7.5e-8 (Abramowitz and Stegun 1964, 26.2.17): closer than halves can tell, for
-// half of what an error function costs that is exact to float precision.
+// The normal distribution function as a polynomial, the least largest error of x * cdf over |x| < 5: below 1e-6, twice
+// what float arithmetic leaves of the exact formula, and without its exponential. At -5 what is cut off is 3e-7.
 MK_INLINE float mk_normal_cdf_half(float x) {
-    float u = mk_absf(x);
-    float t = 1.0f / (1.0f + 0.2316419f * u);
-    float p = 1.330274429f;
-    p = p * t - 1.821255978f;
-    p = p * t + 1.781477937f;
-    p = p * t - 0.356563782f;
-    p = p * t + 0.319381530f;
-    float above = 0.39894228f * mk_expf_nonpositive(-0.5f * u * u) * p * t;
-    return x < 0.0f ? above : 1.0f - above;
+    float t = mk_at_most(x * x * 0.08f, 2.0f) - 1.0f;
+    float p = 4.929684219e-04f;
+    p = p * t - 1.514153322e-03f;
+    p = p * t + 2.001862973e-03f;
+    p = p * t - 2.915674122e-03f;
+    p = p * t + 6.165428087e-03f;
+    p = p * t - 1.097323094e-02f;
+    p = p * t + 1.649765670e-02f;
+    p = p * t - 2.333673090e-02f;
+    p = p * t + 3.142622858e-02f;
+    p = p * t - 4.043294862e-02f;
+    p = p * t + 5.152142048e-02f;
+    p = p * t - 7.029665262e-02f;
+    p = p * t + 1.413637847e-01f;
+    float cdf = 0.5f + mk_at_most(x, 5.0f) * p;
+    return x < -5.0f ? 0.0f : cdf;
 }
 
 #define MK_NUM(c) c##f

@@ -22,6 +22,10 @@ void mk_scalar_store(void *out, int32_t dtype, mk_scalar value);
 // Copies rows x columns elements of `size` bytes; the strides are in bytes, [0] along a row and [1] from row to row.
 void mk_copy_2d(char *out, int64_t out_0, int64_t out_1, const char *in, int64_t in_0, int64_t in_1, int64_t size,
                 int64_t rows, int64_t columns);
+// The same where rows of `in` are columns of `out`: element (r, c) goes from in + c * in_0 + r * size to
+// out + r * out_1 + c * size. With `stream`, past the caches where the processor can: for outputs larger than they are.
+void mk_transpose(char *out, int64_t out_1, const char *in, int64_t in_0, int64_t size, int64_t rows, int64_t columns,
+                  bool stream);
 
 // Kernels by operation and dtype of the computation, NULL where an operation is not defined for the dtype.
 mk_kernel mk_float_unary(mk_unary_op op, int32_t dtype);

@@ -81,6 +81,11 @@ static const void *read_block(const reduce_job *job, void *buffer, const void *i
     return mk_reduce_block(job->type, buffer, in, dtype, stride, n);
 }
 
+// Whether elements `stride` bytes apart are taken as they are by the kernels for bfloat16.
+static bool is_plain_bf16(const reduce_job *job, int64_t stride) {
+    return job->in->dtype == MK_BF16 && stride == 2 && job->type == REDUCE_F32 && !job->nonzero;
+}
+
 // Writes n results, `stride` bytes apart.
 static void finish(const reduce_job *job, char *out, int64_t stride, reduce_total *totals, int64_t n) {
     int32_t dtype = job->out->dtype;
@@ -107,7 +112,7 @@ static void reduce_block_of_row(const reduce_job *job, reduce_total *total, cons
         job->kernels->merge(total, &value, 1);
         return;
     }
-    if (job->in->dtype == MK_BF16 && stride == 2 && job->type == REDUCE_F32 && !job->nonzero) {
+    if (is_plain_bf16(job, stride)) {
         job->kernels->row_bf16(total, in, n);
         return;
     }
@@ -189,6 +194,12 @@ typedef union column_accumulators {
 // acc[j] = acc[j] op rows[0][j] op rows[1][j]... for n columns that are `stride` bytes apart.
 static void add_rows(const reduce_job *job, column_accumulators *acc, const char *const *rows, int64_t count,
                      int64_t stride, int64_t n) {
+    if (is_plain_bf16(job, stride)) {
+        const void *starts[COLUMN_GROUP];
+        for (int64_t k = 0; k < count; k++) starts[k] = rows[k];
+        job->kernels->columns_bf16(acc, starts, count, n);
+        return;
+    }
     double buffers[COLUMN_GROUP][COLUMN_BLOCK];
     int64_t acc_size = job->type == REDUCE_F32 ? 4 : 8;
     for (int64_t j = 0; j < n; j += COLUMN_BLOCK) {

@@ -24,8 +24,9 @@ typedef struct reduce_kernels {
     void (*fold)(void *totals, void *acc, int64_t n);
     // totals[j] = totals[j] op partials[j].
     void (*merge)(void *totals, const void *partials, int64_t n);
-    // row of bfloat16 numbers that are not converted first; for REDUCE_F32 alone.
+    // row and columns of bfloat16 numbers that are not converted first; for REDUCE_F32 alone.
     void (*row_bf16)(void *total, const void *in, int64_t n);
+    void (*columns_bf16)(void *acc, const void *const *rows, int64_t count, int64_t n);
 } reduce_kernels;
 
 // For SUM...SUM_ABS; PROD has none for REDUCE_F32.

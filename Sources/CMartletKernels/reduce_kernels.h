@@ -34,16 +34,19 @@ typedef uint32_t reduce_wide_halves __attribute__((ext_vector_type(32), aligned(
 #define MK_OP_MAX_INTEGER(a, b) (((b) > (a)) ? (b) : (a))
 #define MK_OP_MIN_INTEGER(a, b) (((b) < (a)) ? (b) : (a))
 
-// A row's maximum and minimum look for NaN on the side: two short chains of dependent instructions, not one long one.
+// Maximum and minimum look for NaN on the side: two short chains of dependent instructions, not one long one.
 #define MK_STEP_ALL(OP, acc, x) OP(acc, x)
 #define MK_NAN_ALL(nan, x) (nan)
 #define MK_JOIN_ALL(acc, nan) (acc)
+#define MK_UNLESS_ALL(nan, acc) (acc)
 #define MK_STEP_MAX(OP, acc, x) ((x) > (acc) ? (x) : (acc))
 #define MK_NAN_MAX(nan, x) ((x) != (x) ? (x) : (nan))
 #define MK_JOIN_MAX(acc, nan) ((nan) != (nan) ? (nan) : (acc))
+#define MK_UNLESS_MAX(nan, acc) ((nan) ? NAN : (acc))
 #define MK_STEP_MIN(OP, acc, x) ((x) < (acc) ? (x) : (acc))
 #define MK_NAN_MIN MK_NAN_MAX
 #define MK_JOIN_MIN MK_JOIN_MAX
+#define MK_UNLESS_MIN MK_UNLESS_MAX
 
 // Combines the lanes of a vector, its halves first.
 #define MK_HALVE_16(OP, v)                                                                                             \
@@ -93,32 +96,38 @@ typedef uint32_t reduce_wide_halves __attribute__((ext_vector_type(32), aligned(
         TOTAL value = (TOTAL)result;                                                                                   \
         *(TOTAL *)total = OP(*(TOTAL *)total, value);                                                                  \
     }
-#define MK_REDUCE(NAME, T, V, TOTAL, HALVE, ROW, OP, MAP, IDENTITY)                                                    \
-    MK_REDUCE_ROW(row_##NAME, T, *(const V *), MK_READ_ONE, T, V, TOTAL, HALVE, ROW, OP, MAP, IDENTITY)                \
-    static void MK_FN(columns_##NAME)(void *restrict accumulators, const void *const *rows, int64_t count,             \
-                                      int64_t n) {                                                                     \
+#define MK_REDUCE_COLUMNS(FUNCTION, E, READ_ONE, T, ROW, OP, MAP)                                                      \
+    static void MK_FN(FUNCTION)(void *restrict accumulators, const void *const *rows, int64_t count, int64_t n) {      \
         T *restrict acc = accumulators;                                                                                \
         if (count == 8) {                                                                                              \
-            const T *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];                                        \
-            const T *r4 = rows[4], *r5 = rows[5], *r6 = rows[6], *r7 = rows[7];                                        \
+            const E *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];                                        \
+            const E *r4 = rows[4], *r5 = rows[5], *r6 = rows[6], *r7 = rows[7];                                        \
             MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                             \
-                T x0 = MAP(r0[j]), x1 = MAP(r1[j]), x2 = MAP(r2[j]), x3 = MAP(r3[j]);                                  \
-                T x4 = MAP(r4[j]), x5 = MAP(r5[j]), x6 = MAP(r6[j]), x7 = MAP(r7[j]);                                  \
-                T y0 = OP(x0, x1), y1 = OP(x2, x3), y2 = OP(x4, x5), y3 = OP(x6, x7);                                  \
-                T z0 = OP(y0, y1), z1 = OP(y2, y3);                                                                    \
-                T w = OP(z0, z1);                                                                                      \
-                acc[j] = OP(acc[j], w);                                                                                \
+                T x0 = READ_ONE(r0[j]), x1 = READ_ONE(r1[j]), x2 = READ_ONE(r2[j]), x3 = READ_ONE(r3[j]);              \
+                T x4 = READ_ONE(r4[j]), x5 = READ_ONE(r5[j]), x6 = READ_ONE(r6[j]), x7 = READ_ONE(r7[j]);              \
+                x0 = MAP(x0), x1 = MAP(x1), x2 = MAP(x2), x3 = MAP(x3);                                                \
+                x4 = MAP(x4), x5 = MAP(x5), x6 = MAP(x6), x7 = MAP(x7);                                                \
+                T y0 = MK_STEP_##ROW(OP, x0, x1), y1 = MK_STEP_##ROW(OP, x2, x3);                                      \
+                T y2 = MK_STEP_##ROW(OP, x4, x5), y3 = MK_STEP_##ROW(OP, x6, x7);                                      \
+                T z0 = MK_STEP_##ROW(OP, y0, y1), z1 = MK_STEP_##ROW(OP, y2, y3);                                      \
+                T w = MK_STEP_##ROW(OP, z0, z1), a = MK_STEP_##ROW(OP, acc[j], w);                                     \
+                acc[j] = MK_UNLESS_##ROW(((x0 != x0) | (x1 != x1)) | ((x2 != x2) | (x3 != x3)) |                       \
+                                         ((x4 != x4) | (x5 != x5)) | ((x6 != x6) | (x7 != x7)), a);                    \
             }                                                                                                          \
             return;                                                                                                    \
         }                                                                                                              \
         for (int64_t r = 0; r < count; r++) {                                                                          \
-            const T *row = rows[r];                                                                                    \
+            const E *row = rows[r];                                                                                    \
             MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                             \
-                T x = MAP(row[j]);                                                                                     \
+                T x = READ_ONE(row[j]);                                                                                \
+                x = MAP(x);                                                                                            \
                 acc[j] = OP(acc[j], x);                                                                                \
             }                                                                                                          \
         }                                                                                                              \
-    }                                                                                                                  \
+    }
+#define MK_REDUCE(NAME, T, V, TOTAL, HALVE, ROW, OP, MAP, IDENTITY)                                                    \
+    MK_REDUCE_ROW(row_##NAME, T, *(const V *), MK_READ_ONE, T, V, TOTAL, HALVE, ROW, OP, MAP, IDENTITY)                \
+    MK_REDUCE_COLUMNS(columns_##NAME, T, MK_READ_ONE, T, ROW, OP, MAP)                                                 \
     static void MK_FN(fold_##NAME)(void *restrict totals, void *restrict accumulators, int64_t n) {                    \
         TOTAL *restrict total = totals;                                                                                \
         T *restrict acc = accumulators;                                                                                \
@@ -134,12 +143,13 @@ typedef uint32_t reduce_wide_halves __attribute__((ext_vector_type(32), aligned(
         MK_VECTORIZE for (int64_t j = 0; j < n; j++) total[j] = OP(total[j], partial[j]);                              \
     }
 
-// row of bfloat16 numbers as they lie in memory: the bits of the others' after conversion.
+// row and columns of bfloat16 numbers as they lie in memory: the bits of the others' after conversion.
 #define MK_READ_BF16(p)                                                                                                \
     __builtin_bit_cast(reduce_floats, __builtin_convertvector(*(const reduce_halves *)(p), reduce_wide_halves) << 16)
 #define MK_REDUCE_BF16(NAME, ROW, OP, MAP, IDENTITY)                                                                   \
     MK_REDUCE_ROW(row_bf16_##NAME, uint16_t, MK_READ_BF16, mk_bf16_to_f32, float, reduce_floats, double, MK_HALVE_32,  \
-                  ROW, OP, MAP, IDENTITY)
+                  ROW, OP, MAP, IDENTITY)                                                                              \
+    MK_REDUCE_COLUMNS(columns_bf16_##NAME, uint16_t, mk_bf16_to_f32, float, ROW, OP, MAP)
 MK_REDUCE_BF16(sum_f32, ALL, MK_OP_ADD, MK_MAP_NONE, 0)
 MK_REDUCE_BF16(squares_f32, ALL, MK_OP_ADD, MK_MAP_SQUARE, 0)
 MK_REDUCE_BF16(abs_f32, ALL, MK_OP_ADD, MK_MAP_ABS_FLOAT, 0)
@@ -168,9 +178,11 @@ MK_REDUCE(max_i64, int64_t, reduce_integers, int64_t, MK_HALVE_16, ALL, MK_OP_MA
 MK_REDUCE(min_i64, int64_t, reduce_integers, int64_t, MK_HALVE_16, ALL, MK_OP_MIN_INTEGER, MK_MAP_NONE, INT64_MAX)
 #undef MK_REDUCE
 
-#define MK_ENTRY(NAME) {MK_FN(row_##NAME), MK_FN(columns_##NAME), MK_FN(fold_##NAME), MK_FN(merge_##NAME), NULL}
+#define MK_ENTRY(NAME)                                                                                                 \
+    {MK_FN(row_##NAME), MK_FN(columns_##NAME), MK_FN(fold_##NAME), MK_FN(merge_##NAME), NULL, NULL}
 #define MK_FLOAT_ENTRY(NAME)                                                                                           \
-    {MK_FN(row_##NAME), MK_FN(columns_##NAME), MK_FN(fold_##NAME), MK_FN(merge_##NAME), MK_FN(row_bf16_##NAME)}
+    {MK_FN(row_##NAME),   MK_FN(columns_##NAME),  MK_FN(fold_##NAME),                                                  \
+     MK_FN(merge_##NAME), MK_FN(row_bf16_##NAME), MK_FN(columns_bf16_##NAME)}
 static const reduce_table MK_FN(reduce_table_) = {{
     [REDUCE_F32] = {[MK_REDUCE_SUM] = MK_FLOAT_ENTRY(sum_f32), [MK_REDUCE_SUM_SQUARES] = MK_FLOAT_ENTRY(squares_f32),
                     [MK_REDUCE_SUM_ABS] = MK_FLOAT_ENTRY(abs_f32), [MK_REDUCE_MAX] = MK_FLOAT_ENTRY(max_f32),
@@ -185,4 +197,5 @@ static const reduce_table MK_FN(reduce_table_) = {{
 #undef MK_ENTRY
 #undef MK_FLOAT_ENTRY
 #undef MK_REDUCE_ROW
+#undef MK_REDUCE_COLUMNS
 #undef MK_READ_ONE

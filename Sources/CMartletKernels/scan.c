@@ -1,6 +1,16 @@
-// Inclusive scans along one dimension. Floating dtypes accumulate in double: the additions wait for one another, so the
-// wider type costs no time.
+// Inclusive scans along one dimension. Floating dtypes accumulate in double.
 #include "reduce.h"
+
+// Sums of floating-point lines that lie side by side in memory, read and written once; NULL for half.
+typedef struct scan_table {
+    void (*row[MK_BF16 + 1])(double *carry, const void *in, void *out, int64_t n, bool reverse);
+    void (*columns[MK_BF16 + 1])(double *acc, const char *in, int64_t in_step, char *out, int64_t out_step, int64_t count,
+                                 int64_t n);
+} scan_table;
+
+#define MK_KERNELS "scan_kernels.h"
+#include "mk_each_isa.h"
+static const scan_table *const scan_tables[MK_ISA_COUNT] = MK_ISA_TABLES(scan_table_);
 
 #define TILE 512      // lines at a time when working across them
 #define SEGMENT 65536 // elements of a long line that one thread scans
@@ -18,6 +28,7 @@ typedef struct scan_job {
     int64_t tiles;
     int64_t segments;
     reduce_total *carries; // [lines][segments]: what comes before each segment
+    const scan_table *sums; // NULL unless the scan is a sum that one of its kernels computes
 } scan_job;
 
 // log(exp(a) + exp(b)).
@@ -74,6 +85,11 @@ static void read_block(const scan_job *job, reduce_total *block, const char *in,
 
 // Scans elements begin..<end of a line; writes nothing when `out` is NULL (the carry is all that is wanted).
 static void scan_line(const scan_job *job, const char *in, char *out, int64_t begin, int64_t end, reduce_total *carry) {
+    int64_t size = mk_size_of(job->in->dtype);
+    if (job->sums && out && job->in_step == size && job->out_step == size) {
+        job->sums->row[job->in->dtype](&carry->d, in + begin * size, out + begin * size, end - begin, job->reverse);
+        return;
+    }
     reduce_total block[MK_BLOCK];
     for (int64_t done = 0; done < end - begin; done += MK_BLOCK) {
         int64_t n = mk_min64(MK_BLOCK, end - begin - done);
@@ -133,6 +149,8 @@ static void tile_range(void *context, int64_t begin, int64_t end) {
     const scan_job *job = context;
     int64_t in_stride = job->lines.strides[0][0], out_stride = job->lines.strides[0][1];
     reduce_total acc[TILE], row[TILE];
+    int64_t size = mk_size_of(job->in->dtype);
+    bool direct = job->sums && in_stride == size && out_stride == size;
     for (int64_t unit = begin; unit < end; unit++) {
         mk_cursor cursor;
         mk_cursor_seek(&job->lines, &cursor, unit / job->tiles);
@@ -140,6 +158,12 @@ static void tile_range(void *context, int64_t begin, int64_t end) {
         const char *in = cursor.at[0] + first * in_stride;
         char *out = cursor.at[1] + first * out_stride;
         for (int64_t j = 0; j < n; j++) acc[j] = job->identity;
+        if (direct) {
+            int64_t first_row = job->reverse ? job->length - 1 : 0, sign = job->reverse ? -1 : 1;
+            job->sums->columns[job->in->dtype](&acc->d, in + first_row * job->in_step, sign * job->in_step,
+                                               out + first_row * job->out_step, sign * job->out_step, job->length, n);
+            continue;
+        }
         for (int64_t i = 0; i < job->length; i++) {
             int64_t at = job->reverse ? job->length - 1 - i : i;
             const void *block = mk_reduce_block(job->type, row, in + at * job->in_step, job->in->dtype, in_stride, n);
@@ -167,6 +191,8 @@ void mk_scan(mk_scan_op op, const mk_tensor *out, const mk_tensor *in, int32_t d
                     .in_step = in->rank > 0 ? mk_byte_stride(in, dim) : 0,
                     .out_step = in->rank > 0 ? mk_byte_stride(out, dim) : 0};
     job.kernels = mk_reduce_kernels(job.type, reductions[op]);
+    if (op == MK_SCAN_SUM && out->dtype == in->dtype && mk_is_float(in->dtype) && in->dtype != MK_F16)
+        job.sums = MK_TABLE(scan_tables);
     job.identity = mk_reduce_identity(job.type, reductions[op]);
     mk_tensor in_start = in->rank > 0 ? mk_without(in, dim) : *in;
     mk_tensor out_start = in->rank > 0 ? mk_without(out, dim) : *out;

@@ -22,6 +22,10 @@ extern "C" {
 // ANY/ALL: out bool. COUNT_NONZERO: out i64. SUM of nothing is 0, PROD 1, ALL true; MAX/MIN of nothing is not called.
 // `scale` multiplies a floating SUM's result before rounding (mean = SUM with 1/n); pass 1.
 void mk_reduce(mk_reduce_op op, const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull in, double scale);
+// Mean and variance of a floating tensor: Σ (x - mean)² / divisor. The outputs are shaped as mk_reduce's, of any floating
+// dtypes; both are NaN for nothing.
+void mk_moments(const mk_tensor *_Nonnull mean, const mk_tensor *_Nonnull variance, const mk_tensor *_Nonnull in,
+                double divisor);
 // Index (i64, size 1 at dim as above) of the first maximum/minimum along dim; NaN counts as the extreme. `values` may be
 // NULL or of out's shape and in's dtype.
 void mk_arg_reduce(bool maximum, const mk_tensor *_Nonnull indices, const mk_tensor *_Nullable values,

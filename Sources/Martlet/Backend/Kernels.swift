@@ -106,6 +106,16 @@ enum Kernels {
         span.end("reduce", out, input)
     }
 
+    /// `kept` is the shape of both outputs with the reduced dimensions as 1.
+    static func moments(_ mean: Tensor, _ variance: Tensor, _ kept: Dims, _ input: Tensor, divisor: Double) {
+        let span = KernelSpan()
+        var m = mean.descriptor(kept, kept.contiguousStrides)
+        var v = variance.descriptor(kept, kept.contiguousStrides)
+        var x = input.descriptor()
+        mk_moments(&m, &v, &x, divisor)
+        span.end("moments", variance, input)
+    }
+
     static func argReduce(maximum: Bool, _ indices: Tensor, _ values: Tensor?, _ input: Tensor, _ dim: Int) {
         let span = KernelSpan()
         var i = indices.descriptor()

@@ -111,13 +111,26 @@ extension Tensor {
     ) {
         if !dtype.isFloatingPoint { trap("variance", "a floating-point tensor is needed, this one is \(dtype)") }
         let mask = normalizeSet(dims, "variance")
-        let list = (0..<rank).filter { mask & (1 << UInt32($0)) != 0 }
+        let kept = keptDims(mask)
+        let shape = keepDim ? kept : dropped(kept, mask)
         let n = maskedCount(mask)
-        let mean = self.mean(dims: list, keepDim: true)
-        let squares = (self - mean).square().sum(dims: list, keepDim: keepDim)
-        return (
-            squares / Double(Swift.max(0, n - correction)), keepDim ? mean : mean.reshape(dropped(mean.dims, mask))
-        )
+        let divisor = Double(Swift.max(0, n - correction))
+        let mean = Tensor(uninitialized: shape, dtype)
+        let variance = Tensor(uninitialized: shape, dtype)
+        Kernels.moments(mean, variance, kept, self, divisor: divisor)
+        let whole = self.dims
+        mean.record("mean", self) { _ in
+            { ctx, g in ctx.give(0, (g.reshape(kept) * (1 / Double(n))).expanded(whole)) }
+        }
+        variance.record("variance", self) { node in
+            node.save(self)
+            return { ctx, g in
+                let list = (0..<whole.count).filter { mask & (1 << UInt32($0)) != 0 }
+                let deviation = ctx[0] - ctx[0].mean(dims: list, keepDim: true)
+                ctx.give(0, deviation * (g.reshape(kept) * (2 / divisor)))
+            }
+        }
+        return (variance, mean)
     }
     public func varMean(dim: Int, correction: Int = 1, keepDim: Bool = false) -> (variance: Tensor, mean: Tensor) {
         varMean(dims: [dim], correction: correction, keepDim: keepDim)

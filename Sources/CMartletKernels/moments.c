@@ -1,0 +1,245 @@
+// Mean and variance over any set of dimensions, in one pass over the memory.
+//
+// Every block of elements is met twice while it is in the cache: for its mean, then for its squared deviations from
+// that. Blocks are joined in double by the update of Chan, Golub and LeVeque (1979), which cancels nothing where the
+// mean is large beside the deviations. Orders of work and segments are those of reduce.c; all sizes depend on shape and
+// strides alone.
+#include "reduce.h"
+
+#define MOMENTS_TILE 512     // columns at a time
+#define MOMENTS_ROWS 16      // elements of each of them at a time
+#define ROW_SEGMENT 65536    // elements of a segment along rows
+#define COLUMN_SEGMENT 262144
+#define SEGMENTS 256         // at most
+#define SHORT_RUN 64         // runs shorter than this are packed into blocks
+
+typedef struct moments_table {
+    double (*row[REDUCE_TYPES])(const void *in, double mean, int64_t n);
+    void (*columns[REDUCE_TYPES])(double *acc, const double *mean, const void *const *rows, int64_t count, int64_t n);
+} moments_table;
+
+#define MK_KERNELS "moments_kernels.h"
+#include "mk_each_isa.h"
+static const moments_table *const moments_tables[MK_ISA_COUNT] = MK_ISA_TABLES(moments_table_);
+
+// Of `count` elements, which whoever holds this knows.
+typedef struct moments_part {
+    double mean, squares; // squares: Σ (x - mean)²
+} moments_part;
+
+typedef struct moments_job {
+    const mk_tensor *mean, *variance, *in;
+    mk_walk kept;    // in, mean, variance
+    mk_walk reduced; // in
+    int type;
+    double divisor;
+    int64_t segments, segment;
+    int64_t tiles;
+    moments_part *parts; // [segments][kept.count] when segments > 1
+} moments_job;
+
+static void join(moments_part *a, int64_t na, moments_part b, int64_t nb) {
+    if (na == 0) {
+        *a = b;
+        return;
+    }
+    double d = b.mean - a->mean, share = (double)nb / (double)(na + nb);
+    a->mean += d * share;
+    a->squares += b.squares + d * d * share * (double)na;
+}
+
+// Writes n results, `stride` bytes apart in each output.
+static void finish(const moments_job *job, char *mean, int64_t mean_stride, char *variance, int64_t variance_stride,
+                   const moments_part *parts, int64_t n) {
+    double values[2][MOMENTS_TILE];
+    for (int64_t i = 0; i < n; i += MOMENTS_TILE) {
+        int64_t m = mk_min64(MOMENTS_TILE, n - i);
+        for (int64_t j = 0; j < m; j++) {
+            values[0][j] = parts[i + j].mean;
+            values[1][j] = parts[i + j].squares / job->divisor;
+        }
+        mk_unblock_f64(mean + i * mean_stride, job->mean->dtype, mean_stride, values[0], m);
+        mk_unblock_f64(variance + i * variance_stride, job->variance->dtype, variance_stride, values[1], m);
+    }
+}
+
+// MARK: rows
+
+static void add_block(const moments_job *job, moments_part *part, int64_t *count, const void *in, int64_t stride,
+                      int64_t n) {
+    double buffer[MK_BLOCK];
+    const void *block = mk_reduce_block(job->type, buffer, in, job->in->dtype, stride, n);
+    reduce_total sum = {.d = 0};
+    mk_reduce_kernels(job->type, MK_REDUCE_SUM)->row(&sum, block, n);
+    double mean = sum.d / (double)n;
+    join(part, *count, (moments_part){mean, MK_TABLE(moments_tables)->row[job->type](block, mean, n)}, n);
+    *count += n;
+}
+
+static moments_part part_of_row(const moments_job *job, int64_t offset, int64_t begin, int64_t end) {
+    const mk_walk *reduced = &job->reduced;
+    int64_t stride = reduced->strides[0][0], size = mk_size_of(job->in->dtype), count = 0, filled = 0;
+    bool packs = reduced->shape[0] < SHORT_RUN && reduced->rank > 1;
+    uint64_t packed[MK_BLOCK];
+    moments_part part = {NAN, NAN};
+    mk_runs runs;
+    mk_runs_begin(&runs, reduced, begin, end);
+    while (mk_runs_next(&runs)) {
+        const char *at = runs.at[0] + offset;
+        if (packs) {
+            mk_gather_run((char *)packed + filled * size, at, size, stride, runs.length);
+            filled += runs.length;
+            if (filled <= MK_BLOCK - SHORT_RUN) continue;
+            add_block(job, &part, &count, packed, size, filled);
+            filled = 0;
+            continue;
+        }
+        for (int64_t i = 0; i < runs.length; i += MK_BLOCK)
+            add_block(job, &part, &count, at + i * stride, stride, mk_min64(MK_BLOCK, runs.length - i));
+    }
+    if (filled > 0) add_block(job, &part, &count, packed, size, filled);
+    return part;
+}
+
+static void rows_range(void *context, int64_t begin, int64_t end) {
+    const moments_job *job = context;
+    const int64_t *strides = job->kept.strides[0];
+    mk_runs runs;
+    mk_runs_begin(&runs, &job->kept, begin, end);
+    while (mk_runs_next(&runs)) {
+        for (int64_t j = 0; j < runs.length; j++) {
+            int64_t offset = runs.at[0] + j * strides[0] - (char *)job->in->data;
+            moments_part part = part_of_row(job, offset, 0, job->reduced.count);
+            finish(job, runs.at[1] + j * strides[1], strides[1], runs.at[2] + j * strides[2], strides[2], &part, 1);
+        }
+    }
+}
+
+static void rows_segment(void *context, int64_t chunk) {
+    const moments_job *job = context;
+    int64_t result = chunk / job->segments, segment = chunk % job->segments, begin = segment * job->segment;
+    mk_runs runs;
+    mk_runs_begin(&runs, &job->kept, result, result + 1);
+    mk_runs_next(&runs);
+    job->parts[segment * job->kept.count + result] =
+        part_of_row(job, runs.at[0] - (char *)job->in->data, begin,
+                    mk_min64(begin + job->segment, job->reduced.count));
+}
+
+// MARK: columns
+
+static void add_rows(const moments_job *job, moments_part *parts, int64_t before, const char *const *at, int64_t count,
+                     int64_t stride, int64_t n) {
+    double buffers[MOMENTS_ROWS][MOMENTS_TILE], acc[MOMENTS_TILE], mean[MOMENTS_TILE], squares[MOMENTS_TILE];
+    const reduce_kernels *sum = mk_reduce_kernels(job->type, MK_REDUCE_SUM);
+    const void *rows[MOMENTS_ROWS];
+    for (int64_t k = 0; k < count; k++)
+        rows[k] = mk_reduce_block(job->type, buffers[k], at[k], job->in->dtype, stride, n);
+    for (int64_t j = 0; j < n; j++) mean[j] = 0;
+    memset(acc, 0, sizeof acc);
+    for (int64_t k = 0; k < count; k += 8) sum->columns(acc, rows + k, mk_min64(8, count - k), n);
+    sum->fold(mean, acc, n);
+    for (int64_t j = 0; j < n; j++) mean[j] /= (double)count;
+    MK_TABLE(moments_tables)->columns[job->type](squares, mean, rows, count, n);
+    for (int64_t j = 0; j < n; j++) join(&parts[j], before, (moments_part){mean[j], squares[j]}, count);
+}
+
+static void columns_unit(const moments_job *job, int64_t unit) {
+    int64_t segment = unit % job->segments, tile = unit / job->segments % job->tiles,
+            row = unit / job->segments / job->tiles;
+    const int64_t *strides = job->kept.strides[0];
+    int64_t width = job->kept.shape[0], column = tile * MOMENTS_TILE, n = mk_min64(MOMENTS_TILE, width - column);
+    int64_t step = job->reduced.strides[0][0];
+    mk_cursor cursor;
+    mk_cursor_seek(&job->kept, &cursor, row);
+    int64_t offset = cursor.at[0] - (char *)job->in->data + column * strides[0];
+    moments_part parts[MOMENTS_TILE];
+    const char *rows[MOMENTS_ROWS];
+    int64_t filled = 0, count = 0;
+    mk_runs runs;
+    mk_runs_begin(&runs, &job->reduced, segment * job->segment,
+                  mk_min64((segment + 1) * job->segment, job->reduced.count));
+    while (mk_runs_next(&runs)) {
+        for (int64_t r = 0; r < runs.length; r++) {
+            rows[filled++] = runs.at[0] + offset + r * step;
+            if (filled < MOMENTS_ROWS) continue;
+            add_rows(job, parts, count, rows, filled, strides[0], n);
+            count += filled;
+            filled = 0;
+        }
+    }
+    if (filled > 0) add_rows(job, parts, count, rows, filled, strides[0], n);
+    if (job->segments > 1) {
+        memcpy(job->parts + segment * job->kept.count + row * width + column, parts, (size_t)n * sizeof *parts);
+    } else {
+        finish(job, cursor.at[1] + column * strides[1], strides[1], cursor.at[2] + column * strides[2], strides[2],
+               parts, n);
+    }
+}
+
+static void columns_range(void *context, int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; unit++) columns_unit(context, unit);
+}
+
+// MARK: the public function
+
+static void merge_range(void *context, int64_t begin, int64_t end) {
+    const moments_job *job = context;
+    const int64_t *strides = job->kept.strides[0];
+    int64_t position = begin;
+    mk_runs runs;
+    mk_runs_begin(&runs, &job->kept, begin, end);
+    while (mk_runs_next(&runs)) {
+        for (int64_t j = 0; j < runs.length; j++, position++) {
+            moments_part part = job->parts[position];
+            for (int64_t s = 1; s < job->segments; s++) {
+                int64_t before = s * job->segment;
+                join(&part, before, job->parts[s * job->kept.count + position],
+                     mk_min64(job->segment, job->reduced.count - before));
+            }
+            finish(job, runs.at[1] + j * strides[1], strides[1], runs.at[2] + j * strides[2], strides[2], &part, 1);
+        }
+    }
+}
+
+void mk_moments(const mk_tensor *mean, const mk_tensor *variance, const mk_tensor *in, double divisor) {
+    moments_job job = {.mean = mean,
+                       .variance = variance,
+                       .in = in,
+                       .type = mk_reduce_type(in->dtype),
+                       .divisor = divisor,
+                       .segments = 1};
+    mk_tensor kept_in = *in, reduced_in = *in;
+    for (int32_t d = 0; d < in->rank; d++) {
+        mk_tensor *drop = mean->shape[d] == in->shape[d] ? &reduced_in : &kept_in;
+        drop->shape[d] = 1;
+        drop->strides[d] = 0;
+    }
+    const mk_tensor *kept[] = {&kept_in, mean, variance}, *reduced[] = {&reduced_in};
+    mk_walk_init(&job.kept, 3, kept, true);
+    mk_walk_init(&job.reduced, 1, reduced, true);
+    int64_t results = job.kept.count, length = job.reduced.count;
+    if (results == 0) return;
+
+    bool columns = length > 0 && mk_across_lines(&job.kept, job.reduced.strides[0][0]);
+    int64_t width = columns ? mk_min64(MOMENTS_TILE, job.kept.shape[0]) : 1;
+    int64_t least = columns ? COLUMN_SEGMENT / width : ROW_SEGMENT;
+    job.tiles = mk_div_up(job.kept.shape[0], MOMENTS_TILE);
+    job.segment = mk_max64(least, mk_div_up(length, SEGMENTS));
+    if (length > 2 * job.segment) job.segments = mk_div_up(length, job.segment);
+    else job.segment = length;
+    int64_t bytes = job.segments > 1 ? job.segments * results * (int64_t)sizeof(moments_part) : 0;
+    if (bytes) job.parts = mk_scratch(bytes);
+    if (columns) {
+        mk_parallel_range(mk_walk_rows(&job.kept) * job.tiles * job.segments, mk_grain_of(width * job.segment),
+                          columns_range, &job);
+    } else if (job.segments > 1) {
+        mk_parallel(results * job.segments, rows_segment, &job);
+    } else {
+        mk_parallel_range(results, mk_grain_of(length), rows_range, &job);
+    }
+    if (bytes) {
+        mk_parallel_range(results, mk_grain_of(job.segments), merge_range, &job);
+        mk_scratch_free(job.parts, bytes);
+    }
+}
