@@ -48,12 +48,16 @@ def python_of(given, extra=()):
         if not os.access(path, os.X_OK):
             raise Failure(f"--python {given}: there is no program")
         return str(path)
-    folder = HERE / ".venv"
+    return environment(HERE / ".venv", [HERE / "requirements.txt", *extra])
+
+
+def environment(folder, requirements):
+    """The interpreter of a virtual environment that has what the requirements files name, made where it is missing."""
     python = folder / "bin" / "python"
     if not python.exists():
         say(f"making {folder.relative_to(ROOT)}")
         run([sys.executable, "-m", "venv", str(folder)])
-    for file in (HERE / "requirements.txt", *extra):
+    for file in requirements:
         stamp = folder / f"{file.stem}.installed"
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         if not stamp.exists() or stamp.read_text() != digest:

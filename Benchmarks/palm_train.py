@@ -36,6 +36,8 @@ def add_arguments(p):
     p.add_argument("--modes", default=None,
                    help=f"PyTorch's modes, of {', '.join(MODES)} (pure: bf16 without float32 master weights); "
                         "eager,compile unless given, in bf16 also eager-pure")
+    p.add_argument("--jax", action="store_true",
+                   help="measure JAX, too; it has an environment of its own, Benchmarks/.venv-jax")
 
 
 def products(size, batch, sequence):
@@ -69,6 +71,9 @@ def run(a, tools):
     contenders = [Contender("martlet", tools.martlet("bench", "palm-train", *common))]
     contenders += [Contender(f"torch {mode}", tools.peer("torch_palm_train.py", *common, *MODES[mode]))
                    for mode in modes]
+    if a.jax:
+        python = harness.environment(harness.HERE / ".venv-jax", [harness.HERE / "requirements-jax.txt"])
+        contenders.append(Contender("jax", tools.peer("jax_palm_train.py", *common, python=python)))
     contenders += [Contender("products martlet", tools.martlet("bench", "matmul", "--dtype", a.dtype, "--steps", 10,
                                                                *shapes)),
                    Contender("products torch", tools.peer("torch_matmul.py", "--dtype", a.dtype, "--steps", 10,

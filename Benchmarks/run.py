@@ -40,8 +40,8 @@ class Tools:
     def martlet(self, *arguments):
         return [self.program, *map(str, arguments)]
 
-    def peer(self, script, *arguments):
-        return [self.python, str(harness.HERE / script), *map(str, arguments)]
+    def peer(self, script, *arguments, python=None):
+        return [python or self.python, str(harness.HERE / script), *map(str, arguments)]
 
 
 def add_common(command):
