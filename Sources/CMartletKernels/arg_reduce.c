@@ -1,18 +1,22 @@
 // argmax and argmin along one dimension.
 #include "reduce.h"
 
+typedef void (*arg_columns)(void *values, int32_t *index, const void *const *rows, int64_t count, int32_t i,
+                            int64_t n);
 typedef struct arg_table {
-    void (*columns[REDUCE_TYPES][2])(void *values, int32_t *index, const void *const *rows, int64_t count, int32_t i,
-                                     int64_t n);
+    arg_columns columns[REDUCE_TYPES][2]; // minimum, maximum
+    arg_columns columns_bf16[2];          // of bfloat16 numbers that are not converted first, for REDUCE_F32
 } arg_table;
 
 #define MK_KERNELS "arg_reduce_kernels.h"
 #include "mk_each_isa.h"
 static const arg_table *const arg_tables[MK_ISA_COUNT] = MK_ISA_TABLES(arg_table_);
 
-#define TILE 512            // lines at a time when working across them
+#define TILE 4096           // lines of one piece of work across them
+#define BLOCK 512           // of them at a time
 #define GROUP 4             // elements of each of them at a time
-#define SEGMENT 65536       // elements of a line, or of a tile of lines, in one piece of work
+#define SEGMENT 65536       // elements of a line in one piece of work
+#define TILE_SEGMENT (1 << 20) // of a tile of lines
 #define SEGMENTS 256        // at most
 
 // The best element of a line or of a segment of it.
@@ -65,9 +69,13 @@ static best_element best_of_line(const arg_job *job, const char *line, int64_t b
     best_element best = {.index = -1};
     for (int64_t i = begin; i < end; i += MK_BLOCK) {
         int64_t n = mk_min64(MK_BLOCK, end - i);
-        const void *block = mk_reduce_block(job->type, &buffer, line + i * job->step, dtype, job->step, n);
         reduce_total value = mk_reduce_identity(job->type, job->maximum ? MK_REDUCE_MAX : MK_REDUCE_MIN);
-        job->kernels->row(&value, block, n);
+        if (dtype == MK_BF16 && job->step == 2) {
+            job->kernels->row_bf16(&value, line + i * job->step, n);
+        } else {
+            const void *at = line + i * job->step;
+            job->kernels->row(&value, mk_reduce_block(job->type, &buffer, at, dtype, job->step, n), n);
+        }
         if (best.index < 0 || is_better(job, value, best.value)) best = (best_element){value, i};
     }
     int64_t n = mk_min64(MK_BLOCK, end - best.index), j = 0;
@@ -115,23 +123,36 @@ static void tile_unit(const arg_job *job, int64_t unit) {
     mk_cursor cursor;
     mk_cursor_seek(&job->lines, &cursor, row);
     const char *in = cursor.at[0] + first * strides[0];
-    typedef union {
+    union {
         float f[TILE];
         double d[TILE];
         int64_t i[TILE];
-    } row_buffer;
-    row_buffer values, buffers[GROUP];
+    } values;
+    double buffers[GROUP][BLOCK];
     int32_t index[TILE]; // from the segment's beginning: as wide as a float, and segments are short
-    size_t size = job->type == REDUCE_F32 ? 4 : 8;
-    memcpy(&values, mk_reduce_block(job->type, buffers, in + begin * job->step, job->in->dtype, strides[0], n),
-           (size_t)n * size);
-    for (int64_t j = 0; j < n; j++) index[j] = 0;
-    for (int64_t i = begin + 1; i < end; i += GROUP) {
-        const void *rows[GROUP];
+    int64_t size = job->type == REDUCE_F32 ? 4 : 8;
+    bool plain_bf16 = job->in->dtype == MK_BF16 && strides[0] == 2;
+    const arg_table *table = MK_TABLE(arg_tables);
+    arg_columns columns = plain_bf16 ? table->columns_bf16[job->maximum] : table->columns[job->type][job->maximum];
+    for (int64_t i = begin; i < end; i += GROUP) {
         int64_t count = mk_min64(GROUP, end - i);
-        for (int64_t k = 0; k < count; k++)
-            rows[k] = mk_reduce_block(job->type, &buffers[k], in + (i + k) * job->step, job->in->dtype, strides[0], n);
-        MK_TABLE(arg_tables)->columns[job->type][job->maximum](&values, index, rows, count, (int32_t)(i - begin), n);
+        for (int64_t j = 0; j < n; j += BLOCK) {
+            int64_t m = mk_min64(BLOCK, n - j);
+            char *best = (char *)&values + j * size;
+            const void *rows[GROUP];
+            for (int64_t k = 0; k < count; k++) {
+                rows[k] = in + (i + k) * job->step + j * strides[0];
+                if (!plain_bf16 || i == begin)
+                    rows[k] = mk_reduce_block(job->type, buffers[k], rows[k], job->in->dtype, strides[0], m);
+            }
+            if (i == begin) {
+                memcpy(best, rows[0], (size_t)(m * size));
+                memset(index + j, 0, (size_t)m * sizeof *index);
+                table->columns[job->type][job->maximum](best, index + j, rows, count, 0, m);
+            } else {
+                columns(best, index + j, rows, count, (int32_t)(i - begin), m);
+            }
+        }
     }
     best_element *partials =
         job->segments > 1 ? job->partials + segment * job->lines.count + row * job->lines.shape[0] + first : NULL;
@@ -187,7 +208,7 @@ void mk_arg_reduce(bool maximum, const mk_tensor *indices, const mk_tensor *valu
     bool across = mk_across_lines(&job.lines, job.step);
     int64_t width = across ? mk_min64(job.lines.shape[0], TILE) : 1;
     job.tiles = mk_div_up(job.lines.shape[0], TILE);
-    job.segment = mk_max64(SEGMENT / width, mk_div_up(job.length, SEGMENTS));
+    job.segment = mk_max64((across ? TILE_SEGMENT : SEGMENT) / width, mk_div_up(job.length, SEGMENTS));
     if (job.length > 2 * job.segment) {
         job.segments = mk_div_up(job.length, job.segment);
     } else {

@@ -1,20 +1,20 @@
 // Heads of rope.c.
 
-// x holds the row and is rotated in place; s is already negated for the inverse.
-static void RFN(rope_row)(REAL *restrict x, const REAL *restrict c, const REAL *restrict s, int64_t half,
-                          bool interleaved) {
+// y, which may be x, gets the rotated row; s is already negated for the inverse.
+static void RFN(rope_row)(REAL *y, const REAL *x, const REAL *c, const REAL *s, int64_t half, bool interleaved) {
     if (interleaved) {
+        REAL_LOOP
         for (int64_t i = 0; i < half; i++) {
             const REAL a = x[2 * i], b = x[2 * i + 1];
-            x[2 * i] = a * c[i] - b * s[i];
-            x[2 * i + 1] = b * c[i] + a * s[i];
+            y[2 * i] = a * c[i] - b * s[i];
+            y[2 * i + 1] = b * c[i] + a * s[i];
         }
     } else {
-        REAL *restrict low = x, *restrict high = x + half;
+        REAL_LOOP
         for (int64_t i = 0; i < half; i++) {
-            const REAL a = low[i], b = high[i];
-            low[i] = a * c[i] - b * s[i];
-            high[i] = b * c[i] + a * s[i];
+            const REAL a = x[i], b = x[half + i];
+            y[i] = a * c[i] - b * s[i];
+            y[half + i] = b * c[i] + a * s[i];
         }
     }
 }
@@ -42,9 +42,12 @@ static void RFN(rope_rows)(void *context, int64_t begin, int64_t end) {
         const char *from = (const char *)in->data + (b * in->strides[0] + t * in->strides[1]) * in_bytes;
         char *to = (char *)out->data + (b * out->strides[0] + t * out->strides[1]) * out_bytes;
         for (int64_t h = 0; h < heads; h++) {
-            RFN(convert_in)(row, from + h * in->strides[2] * in_bytes, in->dtype, dim);
-            RFN(rope_row)(row, c, s, half, job->interleaved);
-            RFN(convert_out)(to + h * out->strides[2] * out_bytes, out->dtype, row, dim);
+            const REAL *x = RFN(row_in)(row, from + h * in->strides[2] * in_bytes, in->dtype, dim);
+            void *target = to + h * out->strides[2] * out_bytes;
+            REAL *y = RFN(row_target)(row, target, out->dtype);
+            RFN(rope_row)(y, x, c, s, half, job->interleaved);
+            if (x != y && dim > 2 * half) memcpy(y + 2 * half, x + 2 * half, (size_t)(dim - 2 * half) * sizeof *y);
+            RFN(row_out)(target, out->dtype, y, dim);
         }
     }
     mk_scratch_free(row, bytes);

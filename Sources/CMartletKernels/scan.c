@@ -4,8 +4,8 @@
 // Sums of floating-point lines that lie side by side in memory, read and written once; NULL for half.
 typedef struct scan_table {
     void (*row[MK_BF16 + 1])(double *carry, const void *in, void *out, int64_t n, bool reverse);
-    void (*columns[MK_BF16 + 1])(double *acc, const char *in, int64_t in_step, char *out, int64_t out_step, int64_t count,
-                                 int64_t n);
+    void (*columns[MK_BF16 + 1])(double *acc, const char *in, int64_t in_step, char *out, int64_t out_step,
+                                 int64_t count, int64_t n);
 } scan_table;
 
 #define MK_KERNELS "scan_kernels.h"

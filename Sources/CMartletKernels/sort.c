@@ -133,34 +133,46 @@ void mk_sort(const mk_tensor *values, const mk_tensor *indices, const mk_tensor 
 
 // MARK: top k
 
-#define TOPK_GROUP 64 // keys that are tested against the bound at once
+// For so few the best so far are kept in order, which makes every bound the tightest.
+#define TOPK_FEW 32
 
 // Entries gathered before they are cut back to the k best.
 static int64_t topk_capacity(const sort_job *job) {
-    return mk_min64(job->length, mk_max64(2 * job->k, job->k + 64)) + TOPK_GROUP;
+    return mk_min64(job->length, mk_max64(2 * job->k, job->k + KEY_GROUP)) + KEY_GROUP;
 }
 
 // The k best so far and newcomers are kept; once full, only the k best stay and the k-th is the bound. A newcomer must
 // be strictly better: at equal keys the earlier position wins.
 #define MK_TOPK(NAME, ENTRY, KEY, MAKE, KEY_OF)                                                                        \
-    static void topk_##NAME(const sort_job *job, const sort_line *line, void *memory) {                                \
+    /* Every key that is below the bound when its group is met, one by one. */                                         \
+    MK_INLINE void topk_keys_##NAME(const sort_job *job, const sort_line *line, ENTRY *entries, ENTRY *scratch,        \
+                                    int64_t *kept, bool few) {                                                         \
         int64_t capacity = topk_capacity(job), k = job->k, count = 0;                                                  \
-        ENTRY *entries = memory, *scratch = entries + capacity;                                                        \
         bool bounded = false;                                                                                          \
         KEY bound = 0, keys[MK_BLOCK];                                                                                 \
         for (int64_t i = 0; i < job->length; i += MK_BLOCK) {                                                          \
             int64_t n = mk_min64(MK_BLOCK, job->length - i);                                                           \
             mk_make_keys(job->rule, keys, line->in + i * job->in_step, job->in_step, n);                               \
-            for (int64_t g = 0; g < n; g += TOPK_GROUP) {                                                              \
-                int64_t m = mk_min64(TOPK_GROUP, n - g);                                                               \
-                if (bounded && !mk_any_key_below(job->rule, keys + g, bound, m)) continue;                             \
-                for (int64_t j = g; j < g + m; j++) {                                                                  \
+            for (int64_t g = 0; g < n; g += KEY_GROUP) {                                                               \
+                uint64_t left = bounded ? mk_keys_below(job->rule, keys + g, bound) : UINT64_MAX;                      \
+                if (n - g < KEY_GROUP) left &= (UINT64_C(1) << (n - g)) - 1;                                           \
+                for (; left != 0; left &= left - 1) {                                                                  \
+                    int64_t j = g + __builtin_ctzll(left);                                                             \
                     KEY key = keys[j];                                                                                 \
                     uint64_t position = (uint64_t)(i + j);                                                             \
-                    entries[count] = MAKE;                                                                             \
-                    count += !bounded || key < bound;                                                                  \
+                    ENTRY entry = MAKE;                                                                                \
+                    if (!few) {                                                                                        \
+                        entries[count++] = entry;                                                                      \
+                        continue;                                                                                      \
+                    }                                                                                                  \
+                    if (bounded && key >= bound) continue;                                                             \
+                    int64_t at = bounded ? k - 1 : count++;                                                            \
+                    for (; at > 0 && KEY_OF(entries[at - 1]) > key; at--) entries[at] = entries[at - 1];               \
+                    entries[at] = entry;                                                                               \
+                    bounded = count == k;                                                                              \
+                    bound = (KEY)KEY_OF(entries[count - 1]);                                                           \
                 }                                                                                                      \
-                if (count > capacity - TOPK_GROUP) {                                                                   \
+                if (!few && count > capacity - KEY_GROUP) {                                                            \
                     mk_select_##NAME(entries, scratch, count, k);                                                      \
                     count = k;                                                                                         \
                     ENTRY worst = entries[0];                                                                          \
@@ -171,8 +183,18 @@ static int64_t topk_capacity(const sort_job *job) {
                 }                                                                                                      \
             }                                                                                                          \
         }                                                                                                              \
-        if (count > k) mk_select_##NAME(entries, scratch, count, k);                                                   \
-        mk_merge_sort_##NAME(entries, scratch, k);                                                                     \
+        *kept = count;                                                                                                 \
+    }                                                                                                                  \
+    static void topk_##NAME(const sort_job *job, const sort_line *line, void *memory) {                                \
+        ENTRY *entries = memory, *scratch = entries + topk_capacity(job);                                              \
+        int64_t k = job->k, count;                                                                                     \
+        if (k <= TOPK_FEW) {                                                                                           \
+            topk_keys_##NAME(job, line, entries, scratch, &count, true);                                               \
+        } else {                                                                                                       \
+            topk_keys_##NAME(job, line, entries, scratch, &count, false);                                              \
+            if (count > k) mk_select_##NAME(entries, scratch, count, k);                                               \
+            mk_merge_sort_##NAME(entries, scratch, k);                                                                 \
+        }                                                                                                              \
         store_entries(job, line, (const uint64_t *)(sizeof(KEY) == 4 ? (void *)entries : NULL),                        \
                       (const wide_entry *)(sizeof(KEY) == 8 ? (void *)entries : NULL), k);                             \
     }

@@ -23,8 +23,9 @@ key_rule mk_key_rule(int32_t dtype, int64_t length, bool descending);
 
 // Keys of n <= MK_BLOCK elements `stride` bytes apart: uint64_t when wide, else uint32_t.
 void mk_make_keys(key_rule rule, void *keys, const char *in, int64_t stride, int64_t n);
-// Whether any of n keys is below the bound.
-bool mk_any_key_below(key_rule rule, const void *keys, uint64_t bound, int64_t n);
+// Bit i says whether keys[i], of KEY_GROUP keys, is below the bound.
+#define KEY_GROUP 64
+uint64_t mk_keys_below(key_rule rule, const void *keys, uint64_t bound);
 // Writes the element that has the key. `in` is its line: zeros and NaN are copied from there, since their keys forget
 // the sign and the payload.
 void mk_store_key(key_rule rule, char *out, uint64_t key, const char *in, int64_t stride, int64_t position);

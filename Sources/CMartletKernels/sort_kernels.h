@@ -28,12 +28,12 @@ MK_KEYS(u8, uint32_t, uint8_t, x)
 #undef MK_KEYS
 #undef MK_FLOAT_KEY
 
+// Bit i says whether keys[i], of 64, is below the bound.
 #define MK_BELOW(NAME, KEY)                                                                                            \
-    static bool MK_FN(below_##NAME)(const void *data, uint64_t bound, int64_t n) {                                     \
-        const KEY *keys = data;                                                                                        \
-        KEY limit = (KEY)bound, any = 0;                                                                               \
-        MK_VECTORIZE for (int64_t i = 0; i < n; i++) any |= keys[i] < limit;                                           \
-        return any != 0;                                                                                               \
+    typedef KEY MK_FN(group_##NAME) __attribute__((ext_vector_type(64), aligned(sizeof(KEY))));                        \
+    static uint64_t MK_FN(below_##NAME)(const void *keys, uint64_t bound) {                                            \
+        return __builtin_bit_cast(uint64_t, __builtin_convertvector(*(const MK_FN(group_##NAME) *)keys < (KEY)bound,   \
+                                                                    key_flags));                                       \
     }
 MK_BELOW(32, uint32_t)
 MK_BELOW(64, uint64_t)

@@ -3,9 +3,11 @@
 
 typedef struct sort_table {
     void (*keys[MK_BOOL + 1])(void *keys, const void *in, uint64_t flip, int64_t n);
-    bool (*below_32)(const void *keys, uint64_t bound, int64_t n);
-    bool (*below_64)(const void *keys, uint64_t bound, int64_t n);
+    uint64_t (*below_32)(const void *keys, uint64_t bound);
+    uint64_t (*below_64)(const void *keys, uint64_t bound);
 } sort_table;
+
+typedef bool key_flags __attribute__((ext_vector_type(KEY_GROUP)));
 
 #define MK_KERNELS "sort_kernels.h"
 #include "mk_each_isa.h"
@@ -39,9 +41,9 @@ void mk_make_keys(key_rule rule, void *keys, const char *in, int64_t stride, int
     make(keys, elements, rule.flip, n);
 }
 
-bool mk_any_key_below(key_rule rule, const void *keys, uint64_t bound, int64_t n) {
+uint64_t mk_keys_below(key_rule rule, const void *keys, uint64_t bound) {
     const sort_table *table = MK_TABLE(sort_tables);
-    return (rule.wide ? table->below_64 : table->below_32)(keys, bound, n);
+    return (rule.wide ? table->below_64 : table->below_32)(keys, bound);
 }
 
 void mk_store_key(key_rule rule, char *out, uint64_t key, const char *in, int64_t stride, int64_t position) {
