@@ -170,9 +170,11 @@ static void swap64(int64_t *a, int64_t *b) {
     *b = t;
 }
 
-// All of rank 3. `scale` multiplies columns; where it is given, b is read as it lies and out is written by rows.
-static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_tensor *b, const float *scale,
-                          double alpha, double beta) {
+// Plans a product in tiles, and returns how many chunks there are for run_tiles; a large one is computed at once, and
+// nothing is left to do. All of rank 3. `scale` multiplies columns; where it is given, b is read as it lies and out is
+// written by rows.
+static int64_t plan_product(product_job *plan, const mk_tensor *out, const mk_tensor *a, const mk_tensor *b,
+                            const float *scale, double alpha, double beta, int64_t widest) {
     product_job job = {
         .g = {.m = out->shape[1],
               .n = out->shape[2],
@@ -239,7 +241,7 @@ static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_ten
                    g->a_column == 1 && g->b_row == 1;
         g->tile_m = g->m;
         // Long runs of b's rows for the prefetcher, but a share for every thread.
-        g->tile_n = mk_min64(g->n, g->b_column == 1 ? 2048 : 256);
+        g->tile_n = mk_min64(g->n, g->b_column == 1 ? 2048 : widest);
         while (g->tile_n > 256 && mk_div_up(g->n, g->tile_n) * batch < threads) g->tile_n /= 2;
         // Whole registers: whether a column is computed in one must not depend on where tiles are cut.
         g->tile_n = mk_min64(g->n, mk_div_up(g->tile_n, 16) * 16);
@@ -261,7 +263,7 @@ static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_ten
                 panel_product(&part, kernels, job.a + p * g->a_column * mk_size_of(g->a_dtype),
                               job.b + p * g->b_row * mk_size_of(g->b_dtype), job.out);
             }
-            return;
+            return 0;
         }
         g->tile_k = mk_min64(g->k, 256);
         int64_t limit = 512 * 4 / kernels->bytes;
@@ -289,7 +291,57 @@ static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_ten
     // Small tiles are cheap: several to a chunk.
     const int64_t work = g->tile_m * g->tile_n * g->k;
     job.per_chunk = work >= MK_GRAIN * 8 ? 1 : MK_GRAIN * 8 / mk_max64(work, 1);
-    mk_parallel(mk_div_up(job.tiles, job.per_chunk), run_tiles, &job);
+    *plan = job;
+    return mk_div_up(job.tiles, job.per_chunk);
+}
+
+static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_tensor *b, const float *scale,
+                          double alpha, double beta) {
+    product_job job;
+    int64_t chunks = plan_product(&job, out, a, b, scale, alpha, beta, 256);
+    mk_parallel(chunks, run_tiles, &job);
+}
+
+// MARK: several products
+
+typedef struct {
+    product_job jobs[MK_MATMUL_TOGETHER];
+    int64_t chunks[MK_MATMUL_TOGETHER]; // of each
+    int32_t count;
+} product_group;
+
+static void run_group(void *context, int64_t chunk) {
+    const product_group *group = context;
+    int32_t i = 0;
+    while (chunk >= group->chunks[i]) chunk -= group->chunks[i++];
+    run_tiles((void *)&group->jobs[i], chunk);
+}
+
+// Scales as floats; `made` is what has to be freed.
+static const float *float_scales(const mk_tensor *scale, float **made) {
+    *made = NULL;
+    if (scale->dtype == MK_F32) return scale->data;
+    const int64_t n = scale->shape[0];
+    *made = mk_scratch(n * (int64_t)sizeof(float));
+    mk_floats_from(*made, scale->data, scale->dtype, n);
+    return *made;
+}
+
+void mk_matmul_together(int32_t count, const mk_tensor *outs, const mk_tensor *as, const mk_tensor *bs,
+                        const mk_tensor *scales) {
+    product_group group = {.count = count};
+    float *made[MK_MATMUL_TOGETHER] = {NULL};
+    int64_t chunks = 0;
+    for (int32_t i = 0; i < count; i++) {
+        if (outs[i].shape[0] * outs[i].shape[1] * outs[i].shape[2] == 0) continue;
+        const float *scale = scales[i].data ? float_scales(&scales[i], &made[i]) : NULL;
+        // Narrower pieces than alone: the last ones of a group are what its threads wait for.
+        group.chunks[i] = plan_product(&group.jobs[i], &outs[i], &as[i], &bs[i], scale, 1, 0, 128);
+        chunks += group.chunks[i];
+    }
+    mk_parallel(chunks, run_group, &group);
+    for (int32_t i = 0; i < count; i++)
+        if (made[i]) mk_scratch_free(made[i], scales[i].shape[0] * (int64_t)sizeof(float));
 }
 
 // MARK: integers
@@ -365,26 +417,22 @@ void mk_matmul(const mk_tensor *out, const mk_tensor *a, const mk_tensor *b, dou
     mk_parallel_range(rows, mk_grain_of(out->shape[2] * a->shape[2]), integer_rows, &job);
 }
 
+// A matrix as a batch of one.
+static mk_tensor as_batch(const mk_tensor *t, bool transposed) {
+    mk_tensor r = *t;
+    const int row = transposed ? 1 : 0;
+    r.rank = 3;
+    r.shape[0] = 1, r.shape[1] = t->shape[row], r.shape[2] = t->shape[1 - row];
+    r.strides[0] = 0, r.strides[1] = t->strides[row], r.strides[2] = t->strides[1 - row];
+    return r;
+}
+
 void mk_matmul_int8(const mk_tensor *out, const mk_tensor *a, const mk_tensor *w, const mk_tensor *scale) {
     const int64_t m = out->shape[0], n = out->shape[1];
     if (m * n == 0) return;
-    float *widened = NULL;
-    const float *scales = scale->data;
-    if (scale->dtype != MK_F32) {
-        widened = mk_scratch(n * (int64_t)sizeof(float));
-        const uint16_t *half = scale->data;
-        for (int64_t j = 0; j < n; j++)
-            widened[j] = scale->dtype == MK_BF16 ? mk_bf16_to_f32(half[j]) : mk_f16_to_f32(half[j]);
-        scales = widened;
-    }
-    mk_tensor o = *out, x = *a, y = *w;
-    o.rank = x.rank = y.rank = 3;
-    o.shape[0] = x.shape[0] = y.shape[0] = 1;
-    o.shape[1] = m, o.shape[2] = n, x.shape[1] = m, x.shape[2] = y.shape[1] = a->shape[1], y.shape[2] = n;
-    o.strides[0] = x.strides[0] = y.strides[0] = 0;
-    o.strides[1] = out->strides[0], o.strides[2] = out->strides[1];
-    x.strides[1] = a->strides[0], x.strides[2] = a->strides[1];
-    y.strides[1] = w->strides[1], y.strides[2] = w->strides[0];
+    float *widened;
+    const float *scales = float_scales(scale, &widened);
+    const mk_tensor o = as_batch(out, false), x = as_batch(a, false), y = as_batch(w, true);
     float_product(&o, &x, &y, scales, 1, 0);
     if (widened) mk_scratch_free(widened, n * (int64_t)sizeof(float));
 }

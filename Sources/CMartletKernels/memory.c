@@ -145,7 +145,7 @@ static block *system_alloc(size_t capacity) {
     if (capacity <= BIG) return aligned_alloc(HEADER, HEADER + capacity);
     size_t size = mapped_bytes(capacity);
     // Over-map, then trim, so that huge pages can back the block from its first byte.
-    size_t slack = capacity >= 2 * HUGE_PAGE ? HUGE_PAGE : 0;
+    size_t slack = capacity >= HUGE_PAGE ? HUGE_PAGE : 0;
     char *p = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) return NULL;
     if (slack != 0) {

@@ -21,6 +21,13 @@ bool mk_matmul_takes_pairs(int64_t m, int64_t n, int64_t k, int64_t a_row, int64
 void mk_matmul_int8(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull a, const mk_tensor *_Nonnull w,
                     const mk_tensor *_Nonnull scale);
 
+// Up to MK_MATMUL_TOGETHER products out = a @ b, of rank 3, that do not depend on each other, all given to the threads at
+// once: few rows are multiplied sooner than threads are started. scales[i] is mk_matmul_int8's for a b of int8 with
+// contiguous columns, else it has no data. Each has the bits that it has alone.
+enum { MK_MATMUL_TOGETHER = 8 };
+void mk_matmul_together(int32_t count, const mk_tensor *_Nonnull outs, const mk_tensor *_Nonnull as,
+                        const mk_tensor *_Nonnull bs, const mk_tensor *_Nonnull scales);
+
 #if defined(__cplusplus)
 }
 #endif

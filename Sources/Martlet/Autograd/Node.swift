@@ -65,6 +65,11 @@ package final class Node: @unchecked Sendable {
     @exclusivity(unchecked) var backward: Backward?
     /// Shapes and types of the outputs of an operation that has several.
     @exclusivity(unchecked) var outputs: [(dims: Dims, dtype: DType)] = []
+    /// What the backward function has to know beside tensors, kept here because a closure that captured it would be an
+    /// allocation of its own: the shape of the input, whole numbers and a factor, as the operation uses them.
+    @exclusivity(unchecked) var shape = Dims()
+    @exclusivity(unchecked) var integers = (0, 0, 0)
+    @exclusivity(unchecked) var factor = 1.0
     /// Input shapes, kept only when broadcasting means that gradients must be summed back.
     @exclusivity(unchecked) var inputDims: [Dims] = []
     @exclusivity(unchecked) var wasFreed = false

@@ -278,6 +278,21 @@ enum Kernels {
         span.end("matmul", out, a, w, flops: 2 * Double(out.count) * Double(w.dims[1]))
     }
 
+    /// The most products that ``matmulTogether(_:)`` takes.
+    static let together = Int(MK_MATMUL_TOGETHER)
+
+    /// out = a @ wᵀ of several that do not depend on each other, the rows of any rank; an int8 w [N, K] has a scale [N].
+    static func matmulTogether(_ products: [(out: Tensor, a: Tensor, w: Tensor, scale: Tensor?)]) {
+        let span = KernelSpan()
+        let outs = products.map { $0.out.rowsDescriptor() }
+        let inputs = products.map { $0.a.rowsDescriptor() }
+        let weights = products.map { $0.w.rowsDescriptor(transposed: true) }
+        let scales = products.map { $0.scale?.descriptor() ?? mk_tensor() }
+        mk_matmul_together(Int32(products.count), outs, inputs, weights, scales)
+        let flops = products.reduce(0) { $0 + 2 * Double($1.out.count) * Double($1.w.dims[1]) }
+        span.end("matmul", products[0].out, products[0].a, products[0].w, flops: flops)
+    }
+
     // MARK: helpers
 
     @inline(__always)

@@ -32,7 +32,7 @@ extension Tensor {
     }
 
     /// These elements so that ``rowsDescriptor(transposed:)`` holds.
-    private var matrixOfRows: Tensor {
+    var matrixOfRows: Tensor {
         if rank == 2 { return readable }
         return isContiguous ? self : noGrad { detach().reshape([rowCount, dims[rank - 1]]).readable }
     }
@@ -76,20 +76,26 @@ extension Tensor {
         out.record("matmul", a, b) { node in
             node.save(a)
             node.save(b)
-            let (aDims, bDims, type) = (a.dims, b.dims, a.dtype)
             return { ctx, g in
                 if isGradEnabled {
-                    ctx.give(0, recordedProduct(g, ctx[1].T))
-                    ctx.give(1, recordedProduct(ctx[0].T, g))
-                } else {
-                    // An operand that is not needed may have been overwritten.
-                    let g = g.readable
-                    ctx.give(0, aDims, type) {
-                        Kernels.matmul($0, g, ctx[1].readable, transposeB: true, accumulate: $1)
-                    }
-                    ctx.give(1, bDims, type) {
-                        Kernels.matmul($0, ctx[0].readable, g, transposeA: true, accumulate: $1)
-                    }
+                    ctx.give(0, Tensor.recordedProduct(g, ctx[1].T))
+                    ctx.give(1, Tensor.recordedProduct(ctx[0].T, g))
+                    return
+                }
+                // An operand that is not needed may have been overwritten.
+                let g = g.readable
+                let (row, column) = (g.rank - 2, g.rank - 1)
+                if ctx.needs(0) {
+                    let b = ctx[1].readable
+                    var shape = g.dims
+                    shape[column] = b.dims[row]
+                    ctx.give(0, shape, b.dtype) { Kernels.matmul($0, g, b, transposeB: true, accumulate: $1) }
+                }
+                if ctx.needs(1) {
+                    let a = ctx[0].readable
+                    var shape = g.dims
+                    shape[row] = a.dims[column]
+                    ctx.give(1, shape, a.dtype) { Kernels.matmul($0, a, g, transposeA: true, accumulate: $1) }
                 }
             }
         }
@@ -189,25 +195,35 @@ extension Tensor {
         out.record("linear", x, w) { node in
             node.save(x)
             node.save(w)
-            let (xDims, wDims, type) = (x.dims, w.dims, w.dtype)
             return { ctx, g in
                 if isGradEnabled {
                     ctx.give(0, g.matmul(ctx[1]))
-                    ctx.give(
-                        1,
-                        recordedProduct(g.reshape([g.rowCount, wDims[0]]).T, ctx[0].reshape([g.rowCount, wDims[1]])))
+                    if ctx.needs(1) {
+                        let x = ctx[0]
+                        let rows = x.reshape([g.rowCount, x.dims[x.rank - 1]])
+                        ctx.give(1, Tensor.recordedProduct(g.reshape([g.rowCount, g.dims[g.rank - 1]]).T, rows))
+                    }
                     return
                 }
-                let g = g.matrixOfRows
+                let matrix = g.matrixOfRows
                 // The weight's first: the input may have to be computed again, and is then free for the other.
-                ctx.give(1, wDims, type) {
-                    Kernels.matmul($0, g, ctx[0].matrixOfRows, transposeA: true, accumulate: $1, rows: true)
-                }
-                ctx.give(0, xDims, type) {
-                    Kernels.matmul($0, g, ctx[1].readable, accumulate: $1, rows: true)
+                if ctx.needs(1) { ctx.giveWeight(matrix, ctx[0].matrixOfRows) }
+                if ctx.needs(0) {
+                    let w = ctx[1].readable
+                    var shape = g.dims
+                    shape[g.rank - 1] = w.dims[1]
+                    ctx.give(0, shape, w.dtype) { Kernels.matmul($0, matrix, w, accumulate: $1, rows: true) }
                 }
             }
         }
         return out
+    }
+}
+
+extension BackwardContext {
+    /// Input 1 of `linear` its gradient gᵀ @ x; of its own, so that x is gone when it returns.
+    fileprivate func giveWeight(_ g: Tensor, _ x: Tensor) {
+        let shape = Dims([g.dims[g.rank - 1], x.dims[x.rank - 1]])
+        give(1, shape, x.dtype) { Kernels.matmul($0, g, x, transposeA: true, accumulate: $1, rows: true) }
     }
 }

@@ -59,8 +59,10 @@ extension Tensor {
         }
         out.record(name, x) { node in
             node.saveOutput(out)
+            node.integers.0 = log ? 1 : 0
             return { ctx, g in
                 let y = ctx[0]
+                let log = ctx.node.integers.0 == 1
                 if isGradEnabled {
                     ctx.give(
                         0,

@@ -3,7 +3,9 @@ internal import CMartletKernels
 
 extension Tensor {
     /// This shape with the dimensions in `mask` of size 1.
-    private func keptDims(_ mask: UInt32) -> Dims {
+    private func keptDims(_ mask: UInt32) -> Dims { Tensor.kept(dims, mask) }
+
+    private static func kept(_ dims: Dims, _ mask: UInt32) -> Dims {
         var kept = dims
         for i in 0..<dims.count where mask & (1 << UInt32(i)) != 0 { kept[i] = 1 }
         return kept
@@ -45,12 +47,14 @@ extension Tensor {
         let source = result.isFloatingPoint == dtype.isFloatingPoint ? self : to(result)
         let out = source.reduced(MK_REDUCE_SUM, mask, keep: keep, result, scale: scale)
         if isGradEnabled && source.requiresGrad {
-            let kept = keptDims(mask)
-            let whole = dims
-            let old = source.dtype
-            out.record(name, source) { _ in
-                { ctx, g in
-                    let spread = g.reshape(kept).to(old)
+            out.record(name, source) { node in
+                node.shape = dims
+                node.integers = (Int(mask), Int(source.dtype.rawValue), 0)
+                node.factor = scale
+                return { ctx, g in
+                    let (whole, scale) = (ctx.node.shape, ctx.node.factor)
+                    let type = DType(rawValue: Int32(ctx.node.integers.1))!
+                    let spread = g.reshape(Tensor.kept(whole, UInt32(ctx.node.integers.0))).to(type)
                     ctx.give(0, (scale == 1 ? spread : spread * scale).expanded(whole))
                 }
             }

@@ -382,8 +382,13 @@ extension Tensor {
         newDims[d] = count
         newStrides[d] = strideDims[d] * step
         let shift = count > 0 ? start * strideDims[d] : 0
-        return view("slice", newDims, newStrides, offset: offset + shift) { _ in
-            { ctx, g in ctx.give(0, g.unsliced(old, d, start: start, step: step)) }
+        return view("slice", newDims, newStrides, offset: offset + shift) { node in
+            node.shape = old
+            node.integers = (d, start, step)
+            return { ctx, g in
+                let (d, start, step) = ctx.node.integers
+                ctx.give(0, g.unsliced(ctx.node.shape, d, start: start, step: step))
+            }
         }
     }
 

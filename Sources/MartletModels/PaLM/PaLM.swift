@@ -213,10 +213,25 @@ public final class PaLMBlock: Module {
     func callAsFunction(_ x: Tensor, _ step: PaLMStep, _ layer: Int) -> Tensor {
         run(x) { x in
             let n = norm(x)  // [B, T, D]
-            var y = attention(n, step, layer) + feedForward(n)
+            var y = together(n, step, layer) ?? attention(n, step, layer) + feedForward(n)
             if let dropout { y = dropout(y) }
             return x + (residualScale == 1 ? y : y * residualScale)
         }
+    }
+
+    /// attention(n) + feedForward(n) for a few tokens, whose products are shorter than the start of the threads for each:
+    /// all that read n go together, and both that come last. nil where that gains nothing.
+    private func together(_ n: Tensor, _ step: PaLMStep, _ layer: Int) -> Tensor? {
+        guard !isGradEnabled, Tensor.gainsTogether(rows: n.size(0) * n.size(1)), !attention.hasHooks,
+            !feedForward.hasHooks, feedForward.dropout == nil
+        else { return nil }
+        let read = Linear.together([
+            (attention.query, n), (attention.key, n), (attention.value, n), (feedForward.gate, n), (feedForward.up, n),
+        ])
+        let attended = attention.attend(read[0], read[1], read[2], step, layer)
+        let hidden = read[3].gated(feedForward.activation, read[4])
+        let written = Linear.together([(attention.output, attended), (feedForward.down, hidden)])
+        return written[0] + written[1]
     }
 }
 
@@ -258,22 +273,25 @@ public final class PaLMAttention: Module {
     }
 
     func callAsFunction(_ x: Tensor, _ step: PaLMStep, _ layer: Int) -> Tensor {
-        run(x) { x in
-            let (batch, time) = (x.size(0), x.size(1))
-            var q = query(x).reshape([batch, time, heads, headDim])  // [B, T, H, K]
-            var k = key(x).reshape([batch, time, 1, headDim])  // [B, T, 1, K]
-            var v = value(x).reshape([batch, time, 1, headDim])
-            if let queryNorm, let keyNorm {
-                q = queryNorm(q)
-                k = keyNorm(k)
-            }
-            q = q.rope(step.tables, start: step.start, positions: step.positions, interleaved: interleaved)
-            k = k.rope(step.tables, start: step.start, positions: step.positions, interleaved: interleaved)
-            if let cache = step.cache { (k, v) = cache.extend(layer: layer, k, v) }
-            let attended = Tensor.scaledDotProductAttention(
-                q, k, v, bias: step.bias, causal: true, scale: scale, keyStart: step.cache?.keyStart)
-            return output(attended.reshape([batch, time, heads * headDim]))
+        run(x) { x in output(attend(query(x), key(x), value(x), step, layer)) }
+    }
+
+    /// What the values mix to, [B, T, H K], from the projections: of the queries [B, T, H K], keys and values [B, T, K].
+    func attend(_ query: Tensor, _ key: Tensor, _ value: Tensor, _ step: PaLMStep, _ layer: Int) -> Tensor {
+        let (batch, time) = (query.size(0), query.size(1))
+        var q = query.reshape([batch, time, heads, headDim])  // [B, T, H, K]
+        var k = key.reshape([batch, time, 1, headDim])  // [B, T, 1, K]
+        var v = value.reshape([batch, time, 1, headDim])
+        if let queryNorm, let keyNorm {
+            q = queryNorm(q)
+            k = keyNorm(k)
         }
+        q = q.rope(step.tables, start: step.start, positions: step.positions, interleaved: interleaved)
+        k = k.rope(step.tables, start: step.start, positions: step.positions, interleaved: interleaved)
+        if let cache = step.cache { (k, v) = cache.extend(layer: layer, k, v) }
+        return Tensor.scaledDotProductAttention(
+            q, k, v, bias: step.bias, causal: true, scale: scale, keyStart: step.cache?.keyStart
+        ).reshape([batch, time, heads * headDim])
     }
 
     public override var extraDescription: String { "heads: \(heads), headDim: \(headDim), multi-query" }

@@ -49,6 +49,16 @@ public final class Linear: Module {
         return x.linear(weight, bias)
     }
 
+    /// Several layers on inputs that do not wait for each other: the results of calling each, sooner for few rows
+    /// (``Martlet/Tensor/linearTogether(_:)``).
+    public static func together(_ calls: [(layer: Linear, input: Tensor)]) -> [Tensor] {
+        if calls.contains(where: { $0.layer.bias != nil || $0.layer.hasHooks }) {
+            return calls.map { $0.layer($0.input) }
+        }
+        return Tensor.linearTogether(
+            calls.map { Tensor.LinearProduct($0.input, $0.layer.weight, scale: $0.layer.scale) })
+    }
+
     /// Stores the weight as int8 with a factor for each row (``Martlet/Tensor/quantizedRows()``): for using a model, not
     /// for training it.
     public func quantize() { if scale == nil { scale = weight.quantizeInPlace() } }

@@ -57,6 +57,9 @@ final class ModuleHooks {
 }
 
 extension Module {
+    /// Whether calls of this module, not those of its sub-modules, run hooks.
+    public final var hasHooks: Bool { hooks?.isEmpty == false }
+
     private func ensureHooks() -> ModuleHooks {
         if let hooks { return hooks }
         let new = ModuleHooks()
