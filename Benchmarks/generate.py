@@ -9,16 +9,19 @@ from palm_train import SIZES
 
 HELP = "tokens/s of reading a prompt and of generating, at batch 1 and 8, against PyTorch and llama.cpp"
 REQUIREMENTS = (harness.HERE / "requirements-llama.txt",)
-PRECISIONS = ("f32", "bf16", "int8")
-# int8 weights are compared with llama.cpp's 8-bit format. PyTorch has none for its eager CPU path.
-COUNTERPARTS = {"q8_0": "int8"}
+QUANTIZED = ("int8", "int4")
+PRECISIONS = ("f32", "bf16", *QUANTIZED)
+# Quantised weights are compared with llama.cpp's simplest formats of as many bits. PyTorch has none for its eager CPU
+# path.
+COUNTERPARTS = {"q8_0": "int8", "q4_0": "int4"}
 LLAMA_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0")
 
 
 def add_arguments(p):
     p.add_argument("--size", choices=SIZES, default="34m", help="the model, by its parameters")
-    p.add_argument("--dtypes", default="f32,bf16,int8", help=f"precisions of Martlet and PyTorch, of {', '.join(PRECISIONS)}")
-    p.add_argument("--llama-dtypes", default="f32,bf16,q8_0", help=f"llama.cpp's, of {', '.join(LLAMA_TYPES)}")
+    p.add_argument("--dtypes", default="f32,bf16,int8,int4",
+                   help=f"precisions of Martlet and PyTorch, of {', '.join(PRECISIONS)}")
+    p.add_argument("--llama-dtypes", default="f32,bf16,q8_0,q4_0", help=f"llama.cpp's, of {', '.join(LLAMA_TYPES)}")
     p.add_argument("--batches", default="1,8", help="rows generated at once")
     p.add_argument("--prompt", type=harness.positive, default=128, help="tokens in each prompt")
     p.add_argument("--tokens", type=harness.positive, default=128, help="tokens to generate for each row")
@@ -43,9 +46,9 @@ def run(a, tools):
     for batch in a.batches.split(","):
         common = [*SIZES[a.size].arguments(), "--batch", batch, "--prompt", a.prompt, "--tokens", a.tokens]
         for dtype in dtypes:
-            if dtype == "int8":
-                options = ["--dtype", "bf16", "--quantize", "int8", *common]
-                contenders.append(Contender("martlet int8", tools.martlet("bench", "generate", *options)))
+            if dtype in QUANTIZED:
+                options = ["--dtype", "bf16", "--quantize", dtype, *common]
+                contenders.append(Contender(f"martlet {dtype}", tools.martlet("bench", "generate", *options)))
                 continue
             options = ["--dtype", dtype, *common]
             contenders += [Contender(f"martlet {dtype}", tools.martlet("bench", "generate", *options)),

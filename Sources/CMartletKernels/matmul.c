@@ -8,7 +8,7 @@
 #include "include/mk_matmul.h"
 #include "mk_rows.h"
 
-enum { THIN_ROWS = 8 };
+enum { THIN_ROWS = 8, INT4_GROUP = 32 };
 
 // One batch element's geometry; strides in elements.
 typedef struct {
@@ -17,6 +17,7 @@ typedef struct {
     int32_t a_dtype, b_dtype, out_dtype;
     double alpha, beta;
     const void *scale; // of each column, in the accumulation type; NULL for none
+    const void *group_scale; // for weights of 4 bits: k / INT4_GROUP of each column, of a's dtype
     int64_t tile_m, tile_n, tile_k;
     bool direct;   // register tiles are written straight to out
     bool pairs;    // bfloat16 operands as they are, two numbers along k at a time (pair_kernels.h)
@@ -26,7 +27,7 @@ typedef struct {
 typedef void (*product_fn)(const product *g, const char *a, const char *b, char *out, int64_t m, int64_t n,
                            void *scratch);
 typedef struct {
-    product_fn tile, thin;
+    product_fn tile, thin, int4;
     void (*pack_panel)(const product *g, const char *b, int64_t first, int64_t last, void *panel, void *temporary);
     void (*rows_of_panel)(const product *g, const char *a, const void *panel, char *out, int64_t m, int64_t n,
                           void *scratch);
@@ -66,6 +67,8 @@ static void run_tiles(void *context, int64_t chunk) {
         int64_t j = rest % job->tiles_n * g->tile_n, batch = rest / job->tiles_n;
         product local = *g;
         if (g->scale) local.scale = (const float *)g->scale + j;
+        if (g->group_scale)
+            local.group_scale = (const char *)g->group_scale + j * (g->k / INT4_GROUP) * mk_size_of(g->a_dtype);
         job->fn(&local, job->a + batch * job->a_batch + i * g->a_row * a_bytes,
                 job->b + batch * job->b_batch + j * g->b_column * b_bytes,
                 job->out + batch * job->out_batch + (i * g->out_row + j * g->out_column) * out_bytes,
@@ -302,6 +305,44 @@ static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_ten
     mk_parallel(chunks, run_tiles, &job);
 }
 
+// The same for weights of 4 bits: b is [1, K / 2, N] of bytes, scale [N, K / INT4_GROUP].
+static int64_t plan_int4(product_job *plan, const mk_tensor *out, const mk_tensor *a, const mk_tensor *b,
+                         const mk_tensor *scale) {
+    product_job job = {
+        .g = {.m = out->shape[1],
+              .n = out->shape[2],
+              .k = a->shape[2],
+              .a_row = a->strides[1],
+              .a_column = 1,
+              .b_row = 1,
+              .b_column = b->strides[2],
+              .out_row = out->strides[1],
+              .out_column = out->strides[2],
+              .a_dtype = a->dtype,
+              .b_dtype = b->dtype,
+              .out_dtype = out->dtype,
+              .alpha = 1,
+              .group_scale = scale->data,
+              .pairs = mk_has_fast_pairs() && a->dtype == MK_BF16},
+        .fn = MK_TABLE(f32_kernels)->int4,
+        .a = a->data,
+        .b = b->data,
+        .out = out->data,
+    };
+    product *g = &job.g;
+    // Few columns, so that a tile's weights stay in the first cache while its rows go by.
+    g->tile_m = mk_min64(g->m, 64);
+    g->tile_n = mk_min64(g->n, 64);
+    job.tiles_m = mk_div_up(g->m, g->tile_m);
+    job.tiles_n = mk_div_up(g->n, g->tile_n);
+    job.tiles = job.tiles_m * job.tiles_n;
+    job.per_chunk = mk_max64(1, MK_GRAIN * 8 / mk_max64(1, g->tile_m * g->tile_n * g->k));
+    job.scratch_bytes =
+        (g->tile_m * (g->tile_n + g->k) + g->tile_n + g->k / INT4_GROUP + 16) * (int64_t)sizeof(float);
+    *plan = job;
+    return mk_div_up(job.tiles, job.per_chunk);
+}
+
 // MARK: several products
 
 typedef struct {
@@ -334,6 +375,11 @@ void mk_matmul_together(int32_t count, const mk_tensor *outs, const mk_tensor *a
     int64_t chunks = 0;
     for (int32_t i = 0; i < count; i++) {
         if (outs[i].shape[0] * outs[i].shape[1] * outs[i].shape[2] == 0) continue;
+        if (scales[i].rank == 2) {
+            group.chunks[i] = plan_int4(&group.jobs[i], &outs[i], &as[i], &bs[i], &scales[i]);
+            chunks += group.chunks[i];
+            continue;
+        }
         const float *scale = scales[i].data ? float_scales(&scales[i], &made[i]) : NULL;
         // Narrower pieces than alone: the last ones of a group are what its threads wait for.
         group.chunks[i] = plan_product(&group.jobs[i], &outs[i], &as[i], &bs[i], scale, 1, 0, 128);
@@ -435,4 +481,12 @@ void mk_matmul_int8(const mk_tensor *out, const mk_tensor *a, const mk_tensor *w
     const mk_tensor o = as_batch(out, false), x = as_batch(a, false), y = as_batch(w, true);
     float_product(&o, &x, &y, scales, 1, 0);
     if (widened) mk_scratch_free(widened, n * (int64_t)sizeof(float));
+}
+
+void mk_matmul_int4(const mk_tensor *out, const mk_tensor *a, const mk_tensor *w, const mk_tensor *scale) {
+    if (out->shape[0] * out->shape[1] == 0) return;
+    const mk_tensor o = as_batch(out, false), x = as_batch(a, false), y = as_batch(w, true);
+    product_job job;
+    int64_t chunks = plan_int4(&job, &o, &x, &y, scale);
+    mk_parallel(chunks, run_tiles, &job);
 }

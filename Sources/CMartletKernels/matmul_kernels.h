@@ -230,5 +230,17 @@ static void RFN(thin_product)(const product *g, const char *a, const char *b, ch
     RFN(write_block)(g, out, c, n, m, n, row);
 }
 
+#include "int4_kernels.h"
+
 static const product_kernels RFN(product_kernels) = {
-    RFN(product_tile), RFN(thin_product), RFN(pack_panel), RFN(product_rows), MR, NR, sizeof(REAL)};
+    .tile = RFN(product_tile),
+    .thin = RFN(thin_product),
+#if !REAL_IS_DOUBLE
+    .int4 = RFN(int4_product),
+#endif
+    .pack_panel = RFN(pack_panel),
+    .rows_of_panel = RFN(product_rows),
+    .rows = MR,
+    .columns = NR,
+    .bytes = sizeof(REAL),
+};

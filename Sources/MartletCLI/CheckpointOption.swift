@@ -17,7 +17,8 @@ struct CheckpointOption: ParsableArguments {
     var average = false
     @Option(help: "Convert the weights: float32, bfloat16, float16 or float64. As stored unless given.")
     var dtype: String?
-    @Option(help: "Store weights as int8 with a factor for each row: int8.")
+    @Option(
+        help: "Store weights in fewer bits: int8, with a factor for each row, or int4, with one for each 32 of a row.")
     var quantize: String?
 
     /// The folder that is meant; a checkpoint of a run is checked byte by byte.
@@ -37,13 +38,19 @@ struct CheckpointOption: ParsableArguments {
             }
             return type
         }
-        if let quantize, quantize != "int8" {
-            throw MartletError(.configuration, "--quantize \(quantize): expected int8")
-        }
+        let quantization = try quantize.map(Self.quantization)
         let folder = try folder()
         let contents = try ModelFolder.load(folder, dtype: type)
         if average { try CheckpointAverage.load(into: contents.model, from: folder) }
-        if quantize != nil { contents.model.quantizeWeights() }
+        if let quantization { contents.model.quantizeWeights(quantization) }
         return contents
+    }
+
+    static func quantization(_ name: String) throws -> WeightQuantization {
+        guard let quantization = WeightQuantization(rawValue: name) else {
+            let names = WeightQuantization.allCases.map(\.rawValue).joined(separator: " or ")
+            throw MartletError(.configuration, "--quantize \(name): expected \(names)")
+        }
+        return quantization
     }
 }

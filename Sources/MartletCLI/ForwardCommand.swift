@@ -45,7 +45,7 @@ struct ForwardCommand: ParsableCommand {
                     + "the tokenizer is needed, which says what token ends one; the folder has none")
         }
         if gradients && model.hasQuantizedWeights {
-            throw MartletError(.configuration, "--gradients: int8 weights have none")
+            throw MartletError(.configuration, "--gradients: quantised weights have none")
         }
         let file = try SafeTensors.load(inputs)
         func integers(_ name: String) throws -> Tensor? {

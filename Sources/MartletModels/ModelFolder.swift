@@ -1,6 +1,6 @@
 public import Martlet
 public import MartletData
-internal import MartletNN
+public import MartletNN
 
 // A model on disk: a folder with
 //
@@ -21,20 +21,14 @@ public enum ModelFolder {
         public var model: PaLMConfiguration
         public var tokenizer: TokenizerReference?
         /// How weights are stored; absent where they are floating-point.
-        public var quantization: Quantization?
+        public var quantization: WeightQuantization?
 
-        public init(model: PaLMConfiguration, tokenizer: TokenizerReference?, quantization: Quantization? = nil) {
+        public init(model: PaLMConfiguration, tokenizer: TokenizerReference?, quantization: WeightQuantization? = nil) {
             architecture = "palm"
             self.model = model
             self.tokenizer = tokenizer
             self.quantization = quantization
         }
-    }
-
-    /// How the weights of linear layers and embeddings are stored.
-    public enum Quantization: String, Codable, Sendable {
-        /// A factor for each row.
-        case int8
     }
 
     /// What config.json says of the tokenizer.
@@ -60,7 +54,7 @@ public enum ModelFolder {
 
     /// Writes the configuration and the tokenizer into an existing folder.
     public static func writeConfiguration(
-        _ configuration: PaLMConfiguration, tokenizer: (any Tokenizer)?, quantization: Quantization? = nil,
+        _ configuration: PaLMConfiguration, tokenizer: (any Tokenizer)?, quantization: WeightQuantization? = nil,
         to folder: String
     ) throws {
         var reference: TokenizerReference?
@@ -88,8 +82,7 @@ public enum ModelFolder {
         // The largest first: where there is no space for it, the rest stays as it was.
         try model.save(to: folder + "/" + weightsName, metadata: ["format": "pt"])
         try writeConfiguration(
-            model.configuration, tokenizer: tokenizer, quantization: model.hasQuantizedWeights ? .int8 : nil, to: folder
-        )
+            model.configuration, tokenizer: tokenizer, quantization: model.weightQuantization, to: folder)
     }
 
     /// The configuration of the model in `folder`.
@@ -165,7 +158,11 @@ public enum ModelFolder {
             throw MartletError(.format, "\(folder)/\(weightsName): norm.weight is of type \(stored)")
         }
         let count = file.names.filter { configuration.quantization == nil || !$0.hasSuffix(".scale") }
-            .reduce(0) { $0 + file.entry($1)!.shape.reduce(1, *) }
+            .reduce(0) { sum, name in
+                let entry = file.entry(name)!
+                // Two to a byte.
+                return sum + entry.shape.reduce(1, *) * (entry.dtype == .uint8 ? 2 : 1)
+            }
         if configuration.model.parameterCount != count {
             throw MartletError(
                 .mismatch,
@@ -177,7 +174,7 @@ public enum ModelFolder {
             for: "a model of \(count) parameters", remedy: "convert it to a smaller type, or take a smaller model")
         // The weights are replaced right away: zeros would do, but a model is always made whole.
         let model = PaLM(configuration.model, dtype: stored, generator: Generator(seed: 0))
-        if configuration.quantization == .int8 { model.quantizeWeights() }
+        if let quantization = configuration.quantization { model.quantizeWeights(quantization) }
         do { _ = try model.load(file.names.map { ($0, try file.tensor($0)) }, strict: true) } catch let error
             as MartletError where error.kind == .mismatch
         {

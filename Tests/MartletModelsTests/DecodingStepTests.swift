@@ -18,9 +18,9 @@ import Testing
     }
 
     @Test func hooksSeeEveryCall() throws {
-        for quantized in [false, true] {
-            let model = tinyModel(width: 32) { $0.qkNorm = true }
-            if quantized { model.quantizeWeights() }
+        for quantization in [nil, .int8, .int4] as [WeightQuantization?] {
+            let model = tinyModel(width: 64) { $0.qkNorm = true }
+            if let quantization { model.quantizeWeights(quantization) }
             let tokens = Tensor.randint(0, 257, [2, 5], generator: Generator(seed: 1))
             let plain = decode(model, tokens)
             // A hook of the layer, of what holds it, and one that changes what goes on.

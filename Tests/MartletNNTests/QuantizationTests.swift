@@ -40,6 +40,86 @@ import Testing
         }
     }
 
+    // MARK: 4 bits
+
+    @Test func groupsAreNear() {
+        for dtype in [DType.float64, .float32, .bfloat16, .float16] {
+            let weight = Tensor.randn([37, 192], dtype: .float64, generator: Generator(seed: 1)).to(dtype)
+            let (values, scale) = weight.quantizedGroups()
+            #expect(values.dtype == .uint8 && values.shape == [37, 96])
+            #expect(scale.dtype == dtype && scale.shape == [37, 6])
+            let wide = Tensor.dequantizedGroups(values, scale)
+            #expect(wide.shape == [37, 192] && wide.dtype == dtype)
+            let (a, b) = (weight.to(.float64), wide.to(.float64))
+            // A step is at most an eighth of the group's largest magnitude, and few are cut off.
+            let largest = a.reshape([37, 6, 32]).abs().amax(dims: [2], keepDim: true)
+            let error = ((a - b).reshape([37, 6, 32]).abs() / largest).max().item()
+            #expect(error <= 0.26, "\(dtype): \(error)")
+            let relative = ((a - b).square().sum() / a.square().sum()).sqrt().item()
+            #expect(relative < 0.09, "\(dtype): \(relative)")
+            // What needs no rounding is kept: multiples of one number from -8 to 7.
+            let exact = ((Tensor.arange(37 * 192) * 7).remainder(16) - 8).to(dtype).reshape([37, 192]) * 0.25
+            let (v, s) = exact.quantizedGroups()
+            #expect(Tensor.dequantizedGroups(v, s).equal(exact), "\(dtype)")
+        }
+        let (values, scale) = Tensor.zeros([2, 64]).quantizedGroups()
+        #expect(Tensor.dequantizedGroups(values, scale).equal(Tensor.zeros([2, 64])))
+    }
+
+    /// The layout that `dequantizedGroups` promises, written out.
+    @Test func placesInABlock() {
+        let bytes = Tensor.arange(32).to(.uint8).reshape([1, 32]) * 7
+        let wide = Tensor.dequantizedGroups(bytes, Tensor([[2, 0.5]] as [[Float]])).toArray()
+        for i in 0..<32 {
+            #expect(wide[i] == Float((i * 7) % 16 - 8) * 2)
+            #expect(wide[32 + i] == Float((i * 7) / 16 - 8) * 0.5)
+        }
+    }
+
+    @Test(arguments: [1, 2, 3, 4, 5, 8, 9, 33, 200], [DType.float32, .bfloat16, .float16])
+    func productsEqualThoseOfWidenedGroups(rows: Int, dtype: DType) {
+        for (outputs, inputs) in [(1, 64), (7, 128), (64, 64), (130, 320), (600, 512)] {
+            let x = Tensor.randn([rows, inputs], generator: Generator(seed: 2)).to(dtype)
+            let (values, scale) = Tensor.randn([outputs, inputs], generator: Generator(seed: 3)).to(dtype)
+                .quantizedGroups()
+            // The factors' product with a value is exact in float64 only.
+            let wide = Tensor.dequantizedGroups(values, scale.to(.float64))
+            let expected = x.to(.float64).matmul(wide.transpose(0, 1))
+            let found = x.linear(int4: values, scale: scale).to(.float64)
+            let error = (found - expected).abs().max().item() / (1e-9 + expected.abs().max().item())
+            #expect(error < (dtype == .float32 ? 3e-6 : dtype == .float16 ? 1e-3 : 8e-3), "\(outputs) x \(inputs)")
+            // A row has the bits that it has alone.
+            let last = x.narrow(0, start: rows - 1, length: 1).linear(int4: values, scale: scale)
+            #expect(found.narrow(0, start: rows - 1, length: 1).equal(last.to(.float64)))
+        }
+    }
+
+    @Test func modulesInFourBits() throws {
+        let model = Sequential(Linear(128, 64, generator: Generator(seed: 6)), ReLU(), Linear(64, 33), Linear(33, 5))
+        let x = Tensor.randn([5, 128], generator: Generator(seed: 7))
+        let before = noGrad { model(x) }
+        model.quantizeWeights(.int4)
+        #expect(model.weightQuantization == .int4)
+        let layers = model.namedModules().compactMap { $0.module as? Linear }
+        // 33 is no multiple of 64.
+        #expect(layers.map(\.quantization) == [.int4, .int4, .int8])
+        #expect(layers.map(\.inFeatures) == [128, 64, 33] && layers.map(\.outFeatures) == [64, 33, 5])
+        #expect(layers[0].denseWeight.shape == [64, 128])
+        let after = model(x)
+        #expect((after - before).abs().max().item() < 0.2 * before.abs().max().item())
+        #expect(!after.equal(before))
+        let other = Sequential(Linear(128, 64), ReLU(), Linear(64, 33), Linear(33, 5))
+        other.quantizeWeights(.int4)
+        try other.load(model.stateDictionary())
+        #expect(other(x).equal(after))
+        let y = Tensor.randn([3, 128], generator: Generator(seed: 4)).requiringGrad()
+        layers[0](y).sum().backward()
+        let expected = layers[0].denseWeight.sum(dim: 0).expand([3, 128])
+        #expect(y.grad!.allClose(expected, rtol: 1e-4, atol: 1e-5))
+    }
+
+    // MARK: 8 bits in modules
+
     @Test func theInputHasAGradient() {
         let x = Tensor.randn([3, 8], dtype: .float64, generator: Generator(seed: 4)).requiringGrad()
         let (values, scale) = Tensor.randn([5, 8], dtype: .float64, generator: Generator(seed: 5)).quantizedRows()

@@ -16,10 +16,14 @@ import Testing
     /// another name of an op that has fixtures.
     static let withoutFixtures: Set<String> = [
         "addInPlace", "allClose", "arange", "bernoulli", "bernoulliInPlace", "bfloat16", "broadcastTo", "byte",
-        "clampInPlace", "contiguous", "copyInPlace", "dequantizedRows", "divInPlace", "double", "dropout", "empty",
-        "equal", "expInPlace", "expandAs", "eye", "fill", "fillInPlace", "float", "full", "half", "indexAddInPlace",
-        "indexCopyInPlace", "lerpInPlace", "linspace", "logspace", "long", "manualSeed", "maskedFillInPlace",
-        "mulInPlace", "multinomial", "negInPlace", "normalInPlace", "ones", "powInPlace", "quantizedRows", "rand",
+        "clampInPlace", "contiguous", "copyInPlace", "dequantizedGroups", "dequantizedRows", "divInPlace", "double",
+        "dropout", "empty",
+        "equal", "expInPlace", "expandAs", "eye", "fill", "fillInPlace", "float", "full", "gainsTogether", "half",
+        "indexAddInPlace",
+        "indexCopyInPlace", "lerpInPlace", "linearTogether", "linspace", "logspace", "long", "manualSeed",
+        "maskedFillInPlace",
+        "mulInPlace", "multinomial", "negInPlace", "normalInPlace", "ones", "powInPlace", "quantizedGroups",
+        "quantizedRows", "rand",
         "randint", "randn", "randperm", "reluInPlace", "reshapeAs", "short", "sigmoidInPlace", "slice", "sqrtInPlace",
         "subInPlace", "tanhInPlace", "toArray2D", "toArray3D", "uniform", "uniformInPlace", "view", "viewAs",
         "zeroInPlace", "zeros",

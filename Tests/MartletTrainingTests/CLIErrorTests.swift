@@ -110,7 +110,22 @@ import Testing
             try MartletProgram.succeed(["generate", "--checkpoint", "small", "--prompt", "the "], in: folder)
             try MartletProgram.refuse(
                 forward + ["out.safetensors", "--inputs", "in.safetensors", "--gradients", "--quantize", "int8"],
-                in: folder, saying: ["int8 weights have none"])
+                in: folder, saying: ["quantised weights have none"])
+            // Weights in 4 bits are written and read again: what they say is what they say when quantised on the way.
+            try MartletProgram.succeed(
+                ["convert", "--checkpoint", "run", "--quantize", "int4", "--output", "smaller"], in: folder)
+            let sizes = try ["smaller", "small"].map { name in
+                let path = "\(folder)/\(name)/model.safetensors"
+                return try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
+            }
+            #expect(0 < sizes[0] && sizes[0] < sizes[1])
+            let say = ["generate", "--prompt", "the ", "--max-tokens", "8", "--temperature", "0", "--checkpoint"]
+            let stored = try MartletProgram.run(say + ["smaller"], in: folder)
+            let converted = try MartletProgram.run(say + ["run", "--quantize", "int4"], in: folder)
+            #expect(stored.status == 0 && stored.output == converted.output && !stored.output.isEmpty)
+            try MartletProgram.refuse(
+                ["generate", "--checkpoint", "run", "--prompt", "a", "--quantize", "int3"], in: folder,
+                saying: ["--quantize int3: expected int8 or int4"])
         }
     }
 

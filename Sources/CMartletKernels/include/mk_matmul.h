@@ -21,9 +21,15 @@ bool mk_matmul_takes_pairs(int64_t m, int64_t n, int64_t k, int64_t a_row, int64
 void mk_matmul_int8(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull a, const mk_tensor *_Nonnull w,
                     const mk_tensor *_Nonnull scale);
 
+// out [M, N] = a [M, K] @ w^T for weights of 4 bits in groups of 32 that share a scale: w u8 [N, K / 2] contiguous, scale
+// [N, K / 32] contiguous of a's dtype, K a multiple of 64, a's rows contiguous, f32 or half precision. Byte i of each 32 in
+// w holds weight i in its low half and weight 32 + i of its 64 in the high one, both 8 more than the value.
+void mk_matmul_int4(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull a, const mk_tensor *_Nonnull w,
+                    const mk_tensor *_Nonnull scale);
+
 // Up to MK_MATMUL_TOGETHER products out = a @ b, of rank 3, that do not depend on each other, all given to the threads at
 // once: few rows are multiplied sooner than threads are started. scales[i] is mk_matmul_int8's for a b of int8 with
-// contiguous columns, else it has no data. Each has the bits that it has alone.
+// contiguous columns, mk_matmul_int4's for one of u8, else it has no data. Each has the bits that it has alone.
 enum { MK_MATMUL_TOGETHER = 8 };
 void mk_matmul_together(int32_t count, const mk_tensor *_Nonnull outs, const mk_tensor *_Nonnull as,
                         const mk_tensor *_Nonnull bs, const mk_tensor *_Nonnull scales);

@@ -278,10 +278,22 @@ enum Kernels {
         span.end("matmul", out, a, w, flops: 2 * Double(out.count) * Double(w.dims[1]))
     }
 
+    /// out [M, N] = a [M, K] @ wᵀ for w [N, K / 2] in 4 bits with scale [N, K / 32].
+    static func matmulInt4(_ out: Tensor, _ a: Tensor, _ w: Tensor, _ scale: Tensor) {
+        var o = out.descriptor()
+        var x = a.descriptor()
+        var y = w.descriptor()
+        var s = scale.descriptor()
+        let span = KernelSpan()
+        mk_matmul_int4(&o, &x, &y, &s)
+        span.end("matmul", out, a, w, flops: 2 * Double(out.count) * Double(a.dims[1]))
+    }
+
     /// The most products that ``matmulTogether(_:)`` takes.
     static let together = Int(MK_MATMUL_TOGETHER)
 
-    /// out = a @ wᵀ of several that do not depend on each other, the rows of any rank; an int8 w [N, K] has a scale [N].
+    /// out = a @ wᵀ of several that do not depend on each other, the rows of any rank; an int8 w [N, K] has a scale [N],
+    /// a w of 4 bits one [N, K / 32].
     static func matmulTogether(_ products: [(out: Tensor, a: Tensor, w: Tensor, scale: Tensor?)]) {
         let span = KernelSpan()
         let outs = products.map { $0.out.rowsDescriptor() }
@@ -289,7 +301,7 @@ enum Kernels {
         let weights = products.map { $0.w.rowsDescriptor(transposed: true) }
         let scales = products.map { $0.scale?.descriptor() ?? mk_tensor() }
         mk_matmul_together(Int32(products.count), outs, inputs, weights, scales)
-        let flops = products.reduce(0) { $0 + 2 * Double($1.out.count) * Double($1.w.dims[1]) }
+        let flops = products.reduce(0) { $0 + 2 * Double($1.out.count) * Double($1.a.dims[$1.a.rank - 1]) }
         span.end("matmul", products[0].out, products[0].a, products[0].w, flops: flops)
     }
 

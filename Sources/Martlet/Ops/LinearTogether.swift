@@ -13,22 +13,32 @@ extension Tensor {
 
         /// - Parameters:
         ///   - input: [..., in].
-        ///   - weight: [out, in], of the input's dtype or int8.
-        ///   - scale: [out], with an int8 weight, see ``quantizedRows()``.
+        ///   - weight: [out, in], of the input's dtype or int8, or [out, in / 2] in 4 bits.
+        ///   - scale: [out] with an int8 weight (``quantizedRows()``), [out, in / 32] with one of 4 bits
+        ///     (``quantizedGroups()``).
         public init(_ input: Tensor, _ weight: Tensor, scale: Tensor? = nil) {
             self.input = input
             self.weight = weight
             self.scale = scale
         }
 
-        fileprivate var alone: Tensor { scale.map { input.linear(int8: weight, scale: $0) } ?? input.linear(weight) }
+        fileprivate var alone: Tensor {
+            guard let scale else { return input.linear(weight) }
+            return scale.rank == 2
+                ? input.linear(int4: weight, scale: scale) : input.linear(int8: weight, scale: scale)
+        }
 
         /// Whether the kernel for several takes it as it is.
         fileprivate var isPlain: Bool {
-            input.rank > 0 && weight.rank == 2 && input.dims[input.rank - 1] == weight.dims[1]
-                && input.dtype.isFloatingPoint && input.dtype != .float64
-                && (scale.map { $0.dtype == input.dtype && $0.isContiguous && weight.isContiguous }
-                    ?? (weight.dtype == input.dtype))
+            if input.rank == 0 || weight.rank != 2 || !input.dtype.isFloatingPoint || input.dtype == .float64 {
+                return false
+            }
+            let (inputs, columns) = (input.dims[input.rank - 1], weight.dims[1])
+            guard let scale else { return weight.dtype == input.dtype && inputs == columns }
+            if scale.dtype != input.dtype || !scale.isContiguous || !weight.isContiguous { return false }
+            if weight.dtype == .int8 { return inputs == columns && scale.dims == Dims([weight.dims[0]]) }
+            return weight.dtype == .uint8 && inputs == 2 * columns && inputs % 64 == 0
+                && scale.dims == Dims([weight.dims[0], inputs / Tensor.int4Group])
         }
     }
 

@@ -13,7 +13,8 @@ struct GenerateBench: ParsableCommand {
             all weights from memory, so tokens a second times the bytes of the weights shows how near to the memory's \
             bandwidth it is.
 
-            --quantize int8 stores the weights as int8; activations stay of --dtype.
+            --quantize int8 or int4 stores the weights in fewer bits; activations stay of
+            --dtype.
 
             Example: martlet bench generate --dtype bf16 --batch 1 --prompt 128 --tokens 128
             """)
@@ -49,14 +50,14 @@ struct GenerateBench: ParsableCommand {
 
     func run() throws {
         try Bench.requireSizes(["--batch": batch, "--prompt": prompt, "--tokens": tokens, "--repeats": repeats])
-        try Bench.require(quantize == nil || quantize == "int8", "--quantize \(quantize ?? ""): expected int8")
+        let quantization = try quantize.map(CheckpointOption.quantization)
         try threads.apply()
         let palm = try model.make(copies: 0, rows: batch, time: prompt, keeps: false)
         try Bench.requireMemory(
             [[2, model.layers, batch, prompt + tokens, model.headDim], [4, batch, prompt, model.width]],
             of: try model.type(), for: "generating \(batch) rows of \(prompt) + \(tokens) tokens")
         palm.eval()
-        if quantize != nil { palm.quantizeWeights() }
+        if let quantization { palm.quantizeWeights(quantization) }
         let ids = Tensor.randint(0, model.vocab, [batch, prompt], generator: Generator(seed: 1))
         var promptTimes: [Double] = []
         var decodeTimes: [Double] = []

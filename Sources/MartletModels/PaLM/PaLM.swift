@@ -125,10 +125,10 @@ public final class PaLM: Module, LanguageModel {
         }
     }
 
-    /// The output layer's weight [V, D], widened when it is stored as int8.
+    /// The output layer's weight [V, D], widened when it is quantised.
     private var outputWeight: Tensor {
-        let (weight, scale) = head.map { ($0.weight, $0.scale) } ?? (embedding.weight, embedding.scale)
-        return scale.map { Tensor.dequantizedRows(weight, $0) } ?? weight
+        if let head { return head.denseWeight }
+        return embedding.scale.map { Tensor.dequantizedRows(embedding.weight, $0) } ?? embedding.weight
     }
 
     public func makeCache(starts: [Int], capacity: Int) -> KeyValueCache {

@@ -51,7 +51,7 @@ public final class Embedding: Module {
 
     /// Stores the table as int8 with a factor for each row (``Martlet/Tensor/quantizedRows()``): for using a model, not
     /// for training it.
-    public func quantize() { if scale == nil { scale = weight.quantizeInPlace() } }
+    public func quantize() { if scale == nil { scale = weight.quantizeInPlace(.int8) } }
 
     /// The type of what comes out.
     public var outputType: DType { scale?.dtype ?? weight.dtype }

@@ -4,11 +4,12 @@ public import Martlet
 ///
 /// Input [..., in], output [..., out].
 public final class Linear: Module {
-    /// [out, in].
+    /// [out, in]; [out, in / 2] once it is in 4 bits.
     public let weight: Parameter
     /// [out], nil without bias.
     public let bias: Parameter?
-    /// [out], once the weight is int8: what its rows are multiplied with. See ``quantize()``.
+    /// What the weight is multiplied with once it is quantised: [out], its rows, when it is int8; [out, in / 32], its
+    /// groups, in 4 bits. See ``quantize(_:)``.
     public private(set) var scale: Tensor?
 
     /// - Parameters:
@@ -41,12 +42,13 @@ public final class Linear: Module {
         self.bias = bias
     }
 
-    public var inFeatures: Int { weight.size(1) }
+    public var inFeatures: Int { weight.size(1) * (quantization == .int4 ? 2 : 1) }
     public var outFeatures: Int { weight.size(0) }
 
     public override func forward(_ x: Tensor) -> Tensor {
-        if let scale { return x.linear(int8: weight, scale: scale, bias: bias) }
-        return x.linear(weight, bias)
+        guard let scale else { return x.linear(weight, bias) }
+        return scale.rank == 2
+            ? x.linear(int4: weight, scale: scale, bias: bias) : x.linear(int8: weight, scale: scale, bias: bias)
     }
 
     /// Several layers on inputs that do not wait for each other: the results of calling each, sooner for few rows
@@ -59,11 +61,22 @@ public final class Linear: Module {
             calls.map { Tensor.LinearProduct($0.input, $0.layer.weight, scale: $0.layer.scale) })
     }
 
-    /// Stores the weight as int8 with a factor for each row (``Martlet/Tensor/quantizedRows()``): for using a model, not
-    /// for training it.
-    public func quantize() { if scale == nil { scale = weight.quantizeInPlace() } }
+    /// Stores the weight in fewer bits: for using a model, not for training it. In 4 bits needs inputs that are a multiple
+    /// of 64; other layers get int8.
+    public func quantize(_ quantization: WeightQuantization = .int8) {
+        if scale == nil { scale = weight.quantizeInPlace(inFeatures % 64 == 0 ? quantization : .int8) }
+    }
+
+    /// How the weight is stored; nil where it is floating-point.
+    public var quantization: WeightQuantization? { scale.map { $0.rank == 2 ? .int4 : .int8 } }
+
+    /// The weight as a floating-point matrix [out, in], whatever it is stored as.
+    public var denseWeight: Tensor {
+        guard let scale else { return weight }
+        return scale.rank == 2 ? Tensor.dequantizedGroups(weight, scale) : Tensor.dequantizedRows(weight, scale)
+    }
 
     public override var extraDescription: String {
-        "in: \(inFeatures), out: \(outFeatures), bias: \(bias != nil)" + (scale == nil ? "" : ", int8")
+        "in: \(inFeatures), out: \(outFeatures), bias: \(bias != nil)" + (quantization.map { ", \($0)" } ?? "")
     }
 }

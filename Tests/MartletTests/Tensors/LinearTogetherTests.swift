@@ -12,8 +12,11 @@ import Testing
         #expect(together.count == products.count)
         for (product, found) in zip(products, together) {
             let alone = noGrad {
-                product.scale.map { product.input.linear(int8: product.weight, scale: $0) }
-                    ?? product.input.linear(product.weight)
+                product.scale.map {
+                    $0.rank == 2
+                        ? product.input.linear(int4: product.weight, scale: $0)
+                        : product.input.linear(int8: product.weight, scale: $0)
+                } ?? product.input.linear(product.weight)
             }
             let (a, b) = (found.toArray(Double.self), alone.toArray(Double.self))
             #expect(found.shape == alone.shape && found.dtype == alone.dtype && a == b, "\(what)")
@@ -34,13 +37,18 @@ import Testing
             expectSame(products, "\(dtype) \(shape)")
             if dtype != .float64 {
                 let (values, scale) = numbers([257, 96], dtype, 7).quantizedRows()
-                expectSame(products + [Tensor.LinearProduct(x, values, scale: scale)], "int8, \(dtype) \(shape)")
+                let z = numbers(shape.dropLast() + [192], dtype, 9)
+                let (bytes, factors) = numbers([100, 192], dtype, 10).quantizedGroups()
+                expectSame(
+                    products + [.init(x, values, scale: scale), .init(z, bytes, scale: factors)],
+                    "int8 and 4 bits, \(dtype) \(shape)")
             }
         }
         // More than go together.
         let x = numbers([2, 40], dtype, 8)
         expectSame((0..<20).map { Tensor.LinearProduct(x, numbers([$0 + 1, 40], dtype, UInt64($0))) }, "\(dtype)")
         #expect(Tensor.linearTogether([]).isEmpty)
+        #expect(Tensor.gainsTogether(rows: 1) && !Tensor.gainsTogether(rows: 100))
     }
 
     @Test func gradientsFlow() {
