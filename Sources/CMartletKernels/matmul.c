@@ -298,8 +298,33 @@ static int64_t plan_product(product_job *plan, const mk_tensor *out, const mk_te
     return mk_div_up(job.tiles, job.per_chunk);
 }
 
+// Products of so few numbers that planning would take longer.
+enum { TINY = 512 };
+static bool is_tiny(const mk_tensor *out, const mk_tensor *a, const mk_tensor *b) {
+    return out->shape[0] == 1 && out->shape[1] * out->shape[2] * a->shape[2] <= TINY && out->dtype == MK_F32 &&
+           a->dtype == MK_F32 && b->dtype == MK_F32;
+}
+
+static void tiny_product(const mk_tensor *out, const mk_tensor *a, const mk_tensor *b) {
+    const int64_t m = out->shape[1], n = out->shape[2], k = a->shape[2];
+    for (int64_t i = 0; i < m; i++) {
+        float *to = (float *)out->data + i * out->strides[1];
+        const float *left = (const float *)a->data + i * a->strides[1];
+        for (int64_t j = 0; j < n; j++) {
+            const float *right = (const float *)b->data + j * b->strides[2];
+            float sum = 0;
+            for (int64_t p = 0; p < k; p++) sum += left[p * a->strides[2]] * right[p * b->strides[1]];
+            to[j * out->strides[2]] = sum;
+        }
+    }
+}
+
 static void float_product(const mk_tensor *out, const mk_tensor *a, const mk_tensor *b, const float *scale,
                           double alpha, double beta) {
+    if (!scale && alpha == 1 && beta == 0 && is_tiny(out, a, b)) {
+        tiny_product(out, a, b);
+        return;
+    }
     product_job job;
     int64_t chunks = plan_product(&job, out, a, b, scale, alpha, beta, 256);
     mk_parallel(chunks, run_tiles, &job);
@@ -381,6 +406,10 @@ void mk_matmul_together(int32_t count, const mk_tensor *outs, const mk_tensor *a
             continue;
         }
         const float *scale = scales[i].data ? float_scales(&scales[i], &made[i]) : NULL;
+        if (!scale && is_tiny(&outs[i], &as[i], &bs[i])) {
+            tiny_product(&outs[i], &as[i], &bs[i]);
+            continue;
+        }
         // Narrower pieces than alone: the last ones of a group are what its threads wait for.
         group.chunks[i] = plan_product(&group.jobs[i], &outs[i], &as[i], &bs[i], scale, 1, 0, 128);
         chunks += group.chunks[i];

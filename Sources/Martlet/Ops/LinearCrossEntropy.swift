@@ -71,16 +71,11 @@ extension Tensor {
                 // Half-precision gradients go to the products in half precision, in memory of their own.
                 let gradient: Tensor? =
                     wantsX || wantsWeight ? (dtype == type ? logits : Tensor(uninitialized: logits.dims, dtype)) : nil
-                var l = losses.narrow(0, start: start, length: count).descriptor()
-                var z = lse.narrow(0, start: start, length: count).descriptor()
-                var xd = logits.descriptor()
-                var t = index.narrow(0, start: start, length: count).descriptor()
-                let span = KernelSpan()
-                Kernels.withOptional(gradient) {
-                    mk_cross_entropy(
-                        &l, &z, $0, &xd, &t, Int64(ignoreIndex), smoothing, zLoss, logitScale, 1 / divisor)
-                }
-                span.end("crossEntropy", gradient, logits)
+                Kernels.crossEntropy(
+                    losses.narrow(0, start: start, length: count), lse.narrow(0, start: start, length: count),
+                    gradient: gradient, logits, index.narrow(0, start: start, length: count),
+                    ignoreIndex: ignoreIndex, smoothing: smoothing, zLoss: zLoss, logitScale: logitScale,
+                    scale: 1 / divisor)
                 if let dx, let gradient {
                     Kernels.matmul(dx.narrow(0, start: start, length: count), gradient, w.readable)
                 }

@@ -85,15 +85,9 @@ extension Tensor {
         let losses = Tensor(uninitialized: Dims([n]), type)
         let lse = Tensor(uninitialized: Dims([n]), type)
         func run(_ gradient: Tensor?) {
-            let span = KernelSpan()
-            var l = losses.descriptor()
-            var z = lse.descriptor()
-            var x = descriptor()
-            var t = index.descriptor()
-            Kernels.withOptional(gradient) {
-                mk_cross_entropy(&l, &z, $0, &x, &t, Int64(ignoreIndex), smoothing, zLoss, logitScale, 1)
-            }
-            span.end("crossEntropy", losses, self, index)
+            Kernels.crossEntropy(
+                losses, lse, gradient: gradient, self, index, ignoreIndex: ignoreIndex, smoothing: smoothing,
+                zLoss: zLoss, logitScale: logitScale, scale: 1)
         }
         if n > 0 { run(nil) }
         losses.record("crossEntropy", self) { node in
@@ -112,13 +106,9 @@ extension Tensor {
                 let dx = Tensor(uninitialized: logits.dims, factor == nil ? type : logits.dtype)
                 if dx.count > 0 {
                     let scratch = Tensor(uninitialized: Dims([n]), type)
-                    var l = scratch.descriptor()
-                    var z = scratch.descriptor()
-                    var d = dx.descriptor()
-                    var x = logits.descriptor()
-                    var t = index.descriptor()
-                    mk_cross_entropy(
-                        &l, &z, &d, &x, &t, Int64(ignoreIndex), smoothing, zLoss, logitScale, factor ?? 1)
+                    Kernels.crossEntropy(
+                        scratch, scratch, gradient: dx, logits, index, ignoreIndex: ignoreIndex, smoothing: smoothing,
+                        zLoss: zLoss, logitScale: logitScale, scale: factor ?? 1)
                     if factor == nil { dx.mulInPlace(g.unsqueeze(1)) }
                 }
                 ctx.give(0, dx.to(logits.dtype))

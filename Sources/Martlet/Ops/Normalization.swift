@@ -50,13 +50,7 @@ extension Tensor {
         if d != rank - 1 { return x.transpose(d, -1).softmaxed(name, -1, log: log).transpose(d, -1) }
         let rows = x.withContiguousRows
         let out = Tensor(uninitialized: dims, x.dtype)
-        if out.count > 0 {
-            var o = out.descriptor()
-            var i = rows.descriptor()
-            let span = KernelSpan()
-            mk_softmax(&o, &i, log)
-            span.end("\(name)", out, rows)
-        }
+        Kernels.softmax(name, out, rows, log: log)
         out.record(name, x) { node in
             node.saveOutput(out)
             node.integers.0 = log ? 1 : 0
@@ -72,13 +66,7 @@ extension Tensor {
                     return
                 }
                 let dx = Tensor(uninitialized: y.dims, y.dtype)
-                if dx.count > 0 {
-                    var o = dx.descriptor()
-                    let gr = g.withContiguousRows
-                    var gd = gr.descriptor()
-                    var yd = y.descriptor()
-                    mk_softmax_backward(&o, &gd, &yd, log)
-                }
+                Kernels.softmaxBackward(dx, g.withContiguousRows, y, log: log)
                 ctx.give(0, dx)
             }
         }
@@ -108,19 +96,8 @@ extension Tensor {
         let mean = recording && !rms ? Tensor(uninitialized: lead, dtype.accumulator) : nil
         let rstd = recording ? Tensor(uninitialized: lead, dtype.accumulator) : nil
         let out = Tensor(uninitialized: dims, dtype)
-        if out.count > 0 {
-            var o = out.descriptor()
-            var i = x.descriptor()
-            let span = KernelSpan()
-            Kernels.withOptional(mean) { m in
-                Kernels.withOptional(rstd) { r in
-                    Kernels.withOptional(w) { wd in
-                        Kernels.withOptional(b) { bd in mk_layer_norm(&o, m, r, &i, wd, bd, eps, weightOffset, rms) }
-                    }
-                }
-            }
-            span.end("\(name)", out, x, w, b)
-        }
+        Kernels.layerNorm(
+            name, out, mean: mean, rstd: rstd, x, w, b, eps: eps, weightOffset: weightOffset, rms: rms)
         guard recording, let rstd else { return out }
         let inputs = [x] + [w, b].compactMap { $0 }
         let hasWeight = w != nil
@@ -143,22 +120,10 @@ extension Tensor {
                 let db =
                     hasBias && ctx.needs(inputs.count - 1)
                     ? Tensor(uninitialized: Dims([width]), x.dtype.accumulator) : nil
-                let gr = g.withContiguousRows
-                var gd = gr.descriptor()
-                var xd = x.descriptor()
-                let rstd = ctx[inputs.count]
-                var rd = rstd.descriptor()
-                Kernels.withOptional(dx) { dxd in
-                    Kernels.withOptional(dw) { dwd in
-                        Kernels.withOptional(db) { dbd in
-                            Kernels.withOptional(hasWeight ? ctx[1] : nil) { wd in
-                                Kernels.withOptional(rms ? nil : ctx[inputs.count + 1]) { md in
-                                    mk_layer_norm_backward(dxd, dwd, dbd, &gd, &xd, wd, md, &rd, weightOffset, rms)
-                                }
-                            }
-                        }
-                    }
-                }
+                Kernels.layerNormBackward(
+                    dx: dx, dWeight: dw, dBias: db, g.withContiguousRows, x, hasWeight ? ctx[1] : nil,
+                    mean: rms ? nil : ctx[inputs.count + 1], rstd: ctx[inputs.count], weightOffset: weightOffset,
+                    rms: rms)
                 if let dx { ctx.give(0, dx) }
                 if let dw { ctx.give(1, dw.to(x.dtype)) }
                 if let db { ctx.give(inputs.count - 1, db.to(x.dtype)) }

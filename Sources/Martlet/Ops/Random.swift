@@ -72,10 +72,7 @@ extension Tensor {
         checkFloat(dtype, "rand")
         let out = Tensor(uninitialized: checked(shape, "rand"), dtype, "rand")
         let start = generator.take(blocks(out.count, dtype))
-        let span = KernelSpan()
-        var o = out.descriptor()
-        mk_random_uniform(&o, start.seed, start.offset, low, high)
-        span.end("rand", out)
+        Kernels.uniform(out, start, low: low, high: high)
         return out
     }
 
@@ -86,10 +83,7 @@ extension Tensor {
         checkFloat(dtype, "randn")
         let out = Tensor(uninitialized: checked(shape, "randn"), dtype, "randn")
         let start = generator.take(blocks(out.count, dtype))
-        let span = KernelSpan()
-        var o = out.descriptor()
-        mk_random_normal(&o, start.seed, start.offset, mean, std)
-        span.end("randn", out)
+        Kernels.normal(out, start, mean: mean, std: std)
         return out
     }
 
@@ -101,10 +95,7 @@ extension Tensor {
         if !dtype.isInteger { trap("randint", "an integer dtype is needed, not \(dtype)") }
         let out = Tensor(uninitialized: checked(shape, "randint"), dtype, "randint")
         let start = generator.take((out.count + 1) / 2)
-        let span = KernelSpan()
-        var o = out.descriptor()
-        mk_random_integers(&o, start.seed, start.offset, Int64(low), Int64(high))
-        span.end("randint", out)
+        Kernels.integers(out, start, low: low, high: high)
         return out
     }
 
@@ -115,10 +106,7 @@ extension Tensor {
         if !(p >= 0 && p <= 1) { trap("bernoulli", "a probability is in 0...1, \(p) is not") }
         let out = Tensor(uninitialized: checked(shape, "bernoulli"), dtype, "bernoulli")
         let start = generator.take((out.count + 3) / 4)
-        let span = KernelSpan()
-        var o = out.descriptor()
-        mk_random_bernoulli(&o, start.seed, start.offset, p)
-        span.end("bernoulli", out)
+        Kernels.bernoulli(out, start, p)
         return out
     }
 
@@ -199,11 +187,7 @@ extension Tensor {
     private func dropped(_ p: Double, _ start: Generator.State) -> Tensor {
         let x = contiguous()
         let out = Tensor(uninitialized: dims, dtype)
-        let span = KernelSpan()
-        var o = out.descriptor()
-        var i = x.descriptor()
-        mk_dropout(&o, &i, start.seed, start.offset, p)
-        span.end("dropout", out, x)
+        Kernels.dropout(out, x, start, p)
         out.record("dropout", x) { _ in { ctx, g in ctx.give(0, g.dropped(p, start)) } }
         return out
     }

@@ -104,15 +104,8 @@ extension Tensor {
         let type: DType = dtype == .float64 ? .float64 : .float32
         let cos = tables.cos.to(type)
         let sin = tables.sin.to(type)
-        if out.count > 0 {
-            var o = out.descriptor()
-            var i = x.descriptor()
-            var c = cos.descriptor()
-            var s = sin.descriptor()
-            let span = KernelSpan()
-            Kernels.withOptional(positions) { mk_rope(&o, &i, &c, &s, $0, Int64(start), interleaved, inverse) }
-            span.end("rope", out, x)
-        }
+        Kernels.rope(
+            out, x, cos: cos, sin: sin, positions: positions, start: start, interleaved: interleaved, inverse: inverse)
         // A rotation's derivative is the rotation back, which is of the same kind: any order of derivative works.
         out.record("rope", x) { _ in
             { ctx, g in ctx.give(0, g.rotated(tables, start, positions, interleaved, inverse: !inverse)) }
@@ -180,15 +173,7 @@ extension Tensor {
                 }
                 let dgate = Tensor(uninitialized: gate.dims, gate.dtype)
                 let dup = Tensor(uninitialized: gate.dims, gate.dtype)
-                if dgate.count > 0 {
-                    let gr = g.withContiguousRows
-                    var a = dgate.descriptor()
-                    var b = dup.descriptor()
-                    var c = gr.descriptor()
-                    var d = gate.descriptor()
-                    var e = up.descriptor()
-                    mk_glu_backward(activation.op, &a, &b, &c, &d, &e)
-                }
+                Kernels.gluBackward(activation.op, dgate, dup, g.withContiguousRows, gate, up)
                 ctx.give(0, dgate)
                 ctx.give(1, dup)
             }
@@ -198,14 +183,7 @@ extension Tensor {
 
     private static func gatedValues(_ activation: GatedActivation, _ gate: Tensor, _ up: Tensor) -> Tensor {
         let out = Tensor(uninitialized: gate.dims, gate.dtype)
-        if out.count > 0 {
-            var o = out.descriptor()
-            var a = gate.descriptor()
-            var b = up.descriptor()
-            let span = KernelSpan()
-            mk_glu(activation.op, &o, &a, &b)
-            span.end("gated", out, gate, up)
-        }
+        Kernels.glu(activation.op, out, gate, up)
         return out
     }
 
@@ -281,19 +259,9 @@ extension Tensor {
         let lse =
             recording ? Tensor(uninitialized: Dims([full[0], full[1], full[2]]), q.dtype.accumulator) : nil
         func broadcast(_ t: Tensor?) -> Tensor? { t.map { b in noGrad { b.detach().expanded(full) } } }
-        if out.count > 0 {
-            var o = out.descriptor()
-            var qd = q.descriptor()
-            var kd = k.descriptor()
-            var vd = v.descriptor()
-            let span = KernelSpan()
-            Kernels.withOptional(lse) { l in
-                Kernels.withOptional(broadcast(bias)) { b in
-                    Kernels.withOptional(keyStart) { s in mk_attention(&o, l, &qd, &kd, &vd, b, s, options) }
-                }
-            }
-            span.end("attention", out, q, k, v, flops: 4 * attentionProducts(q, k, options))
-        }
+        Kernels.attention(
+            out, lse: lse, q, k, v, bias: broadcast(bias), keyStart: keyStart, options,
+            flops: 4 * attentionProducts(q, k, options))
         guard recording, let lse else { return out }
         out.record("attention", inputs) { node in
             for input in inputs { node.save(input) }
@@ -316,27 +284,10 @@ extension Tensor {
                 let dv = Tensor(uninitialized: v.dims, v.dtype)
                 let bias = n > 3 ? ctx[3] : nil
                 let dbias = n > 3 && ctx.needs(3) ? Tensor(uninitialized: bias!.dims, q.dtype.accumulator) : nil
-                if g.count > 0 {
-                    let gr = g.withContiguousRows
-                    var a = dq.descriptor()
-                    var b = dk.descriptor()
-                    var c = dv.descriptor()
-                    var gd = gr.descriptor()
-                    var od = output.descriptor()
-                    var ld = lse.descriptor()
-                    var qd = q.descriptor()
-                    var kd = k.descriptor()
-                    var vd = v.descriptor()
-                    let span = KernelSpan()
-                    Kernels.withOptional(dbias) { db in
-                        Kernels.withOptional(broadcast(bias)) { bd in
-                            Kernels.withOptional(keyStart == nil ? nil : ctx[n + 2]) { sd in
-                                mk_attention_backward(&a, &b, &c, db, &gd, &od, &ld, &qd, &kd, &vd, bd, sd, options)
-                            }
-                        }
-                    }
-                    span.end("attentionGradient", dq, q, k, v, flops: 10 * attentionProducts(q, k, options))
-                }
+                Kernels.attentionBackward(
+                    (dq, dk, dv, dbias), g.withContiguousRows, out: output, lse: lse, q, k, v, bias: broadcast(bias),
+                    keyStart: keyStart == nil ? nil : ctx[n + 2], options,
+                    flops: 10 * attentionProducts(q, k, options))
                 ctx.give(0, dq)
                 ctx.give(1, dk)
                 ctx.give(2, dv)
