@@ -1,6 +1,6 @@
-// Products with weights of 4 bits in groups of 32 that share a scale, for float and the instruction set of the including
-// file. 64 weights of one output are a block of 32 bytes: byte i holds weight i in its low half and weight 32 + i in its
-// high half, each 8 more than its value.
+// Products with weights of 4 bits in groups of 32 that share a scale, for float and the instruction set of the
+// including file. 64 weights of one output are a block of 32 bytes: byte i holds weight i in its low half and weight
+// 32 + i in its high half, each 8 more than its value.
 #if !REAL_IS_DOUBLE
 
 // c[i * c_row] for some rows of a and one output.
@@ -71,7 +71,8 @@ MK_INLINE void RFN(int4_pairs)(REAL *c, int64_t c_row, const uint16_t *a, int64_
 }
 #endif
 
-// out[0..<m, 0..<n], all of k. How an element is summed depends neither on the number of rows nor on where tiles are cut.
+// out[0..<m, 0..<n], all of k. How an element is summed depends neither on the number of rows nor on where tiles are
+// cut.
 static void RFN(int4_product)(const product *g, const char *a, const char *b, char *out, int64_t m, int64_t n,
                               void *scratch) {
     const int64_t k = g->k, blocks = k / 64, bytes = mk_size_of(g->a_dtype);
