@@ -15,7 +15,7 @@ typedef struct {
     bool transposes; // rows of the input are columns of the output
 } copy_plan;
 
-// Outputs of more bytes than this go past the caches, where they would not stay anyway.
+// Outputs of this many bytes or more go past the caches, where they would not stay anyway.
 #define STREAM_BYTES (INT64_C(32) << 20)
 // Rows and columns of one tile of a transposition.
 #define SQUARE 64
@@ -83,7 +83,8 @@ static void copy_same(const mk_tensor *out, const mk_tensor *in) {
         if (p.rows < SQUARE) p.columns = width < tile / p.rows ? width : tile / p.rows;
         else if (p.columns < SQUARE) p.rows = height < tile / p.columns ? height : tile / p.columns;
     }
-    p.transposes = w->rank > 1 && w->strides[0][0] == p.size && w->strides[1][1] == p.size && p.columns > 1;
+    p.transposes = w->rank > 1 && w->strides[0][0] == p.size && w->strides[1][1] == p.size && p.columns > 1 &&
+                   w->strides[0][1] != 0 && w->strides[0][1] != p.size;
     if (p.rows > height) p.rows = height;
     p.tiles_along = (width + p.columns - 1) / p.columns;
     p.tiles_down = (height + p.rows - 1) / p.rows;

@@ -23,8 +23,14 @@
 
 // bfloat16 in pairs: a 32-bit word holds two values, each a float after one shift or mask, so a vector of pairs needs
 // none of the shuffles that widen and narrow 16-bit elements.
+// A NaN needs no care in rounding: one that comes from bfloat16 operands, or from arithmetic, has no bits that a carry
+// could start from.
+MK_INLINE uint32_t MK_FN(round_bf16)(float x) {
+    uint32_t u = mk_bits(x);
+    return u + 0x7fffu + ((u >> 16) & 1u);
+}
 MK_INLINE uint32_t MK_FN(pack_bf16)(float low, float high) {
-    return (uint32_t)mk_f32_to_bf16(low) | (uint32_t)mk_f32_to_bf16(high) << 16;
+    return MK_FN(round_bf16)(low) >> 16 | (MK_FN(round_bf16)(high) & 0xffff0000u);
 }
 #define BF16_UNARY(name, formula)                                                                                      \
     MK_INLINE float MK_FN(name##_one)(float x) { return (formula); }                                                   \

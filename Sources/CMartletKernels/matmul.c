@@ -174,7 +174,7 @@ static void swap64(int64_t *a, int64_t *b) {
 }
 
 // Plans a product in tiles, and returns how many chunks there are for run_tiles; a large one is computed at once, and
-// nothing is left to do. All of rank 3. `scale` multiplies columns; where it is given, b is read as it lies and out is
+// nothing is left to do. A thin product is cut into pieces of at most `widest` columns. All of rank 3. `scale` multiplies columns; where it is given, b is read as it lies and out is
 // written by rows.
 static int64_t plan_product(product_job *plan, const mk_tensor *out, const mk_tensor *a, const mk_tensor *b,
                             const float *scale, double alpha, double beta, int64_t widest) {
@@ -298,10 +298,11 @@ static int64_t plan_product(product_job *plan, const mk_tensor *out, const mk_te
     return mk_div_up(job.tiles, job.per_chunk);
 }
 
-// Products of so few numbers that planning would take longer.
-enum { TINY = 512 };
+// Products of so few numbers that planning would take longer. The number of rows plays no part up to where it does
+// anyway.
+enum { TINY = 64 };
 static bool is_tiny(const mk_tensor *out, const mk_tensor *a, const mk_tensor *b) {
-    return out->shape[0] == 1 && out->shape[1] * out->shape[2] * a->shape[2] <= TINY && out->dtype == MK_F32 &&
+    return out->shape[0] == 1 && out->shape[1] <= THIN_ROWS && out->shape[2] * a->shape[2] <= TINY && out->dtype == MK_F32 &&
            a->dtype == MK_F32 && b->dtype == MK_F32;
 }
 

@@ -2,8 +2,8 @@
 //
 // Every block of elements is met twice while it is in the cache: for its mean, then for its squared deviations from
 // that. Blocks are joined in double by the update of Chan, Golub and LeVeque (1979), which cancels nothing where the
-// mean is large beside the deviations. Orders of work and segments are those of reduce.c; all sizes depend on shape and
-// strides alone.
+// mean is large beside the deviations. There are two orders of work, as in reduce.c; all sizes depend on shape and strides
+// alone.
 #include "reduce.h"
 
 #define MOMENTS_TILE 512     // columns at a time
@@ -12,6 +12,7 @@
 #define COLUMN_SEGMENT 262144
 #define SEGMENTS 256         // at most
 #define SHORT_RUN 64         // runs shorter than this are packed into blocks
+#define FEW 16               // so few elements of many results go in columns whatever the layout
 
 typedef struct moments_table {
     double (*row[REDUCE_TYPES])(const void *in, double mean, int64_t n);
@@ -44,6 +45,11 @@ static void join(moments_part *a, int64_t na, moments_part b, int64_t nb) {
         return;
     }
     double d = b.mean - a->mean, share = (double)nb / (double)(na + nb);
+    if (d - d != 0) {
+        // Infinite or NaN: the mean is what the sum of all says.
+        *a = (moments_part){a->mean * (1 - share) + b.mean * share, NAN};
+        return;
+    }
     a->mean += d * share;
     a->squares += b.squares + d * d * share * (double)na;
 }
@@ -183,6 +189,16 @@ static void columns_range(void *context, int64_t begin, int64_t end) {
 
 // MARK: the public function
 
+static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
+
+static bool in_columns(const moments_job *job) {
+    const mk_walk *kept = &job->kept, *reduced = &job->reduced;
+    if (reduced->count == 0 || kept->shape[0] == 1) return false;
+    if (reduced->count <= FEW && kept->shape[0] >= FEW) return true;
+    int64_t across = magnitude(kept->strides[0][0]);
+    return across != 0 && across < magnitude(reduced->strides[0][0]);
+}
+
 static void merge_range(void *context, int64_t begin, int64_t end) {
     const moments_job *job = context;
     const int64_t *strides = job->kept.strides[0];
@@ -221,7 +237,7 @@ void mk_moments(const mk_tensor *mean, const mk_tensor *variance, const mk_tenso
     int64_t results = job.kept.count, length = job.reduced.count;
     if (results == 0) return;
 
-    bool columns = length > 0 && mk_across_lines(&job.kept, job.reduced.strides[0][0]);
+    bool columns = in_columns(&job);
     int64_t width = columns ? mk_min64(MOMENTS_TILE, job.kept.shape[0]) : 1;
     int64_t least = columns ? COLUMN_SEGMENT / width : ROW_SEGMENT;
     job.tiles = mk_div_up(job.kept.shape[0], MOMENTS_TILE);

@@ -2,7 +2,7 @@
 
 #pragma clang fp contract(off)
 
-// row: Σ (x - center)², n elements. columns: acc[j] += Σ (rows[k][j] - center[j])², k < count.
+// row: Σ (x - center)², n elements. columns: acc[j] = Σ (rows[k][j] - center[j])², k < count.
 #define MK_MOMENTS(NAME, T, LANES)                                                                                     \
     typedef T MK_FN(moments_##NAME) __attribute__((ext_vector_type(LANES), aligned(sizeof(T))));                       \
     static double MK_FN(deviation_row_##NAME)(const void *data, double mean, int64_t n) {                              \

@@ -1,7 +1,7 @@
 // Inclusive scans along one dimension. Floating dtypes accumulate in double.
 #include "reduce.h"
 
-// Sums of floating-point lines that lie side by side in memory, read and written once; NULL for half.
+// Sums of floating-point lines that lie side by side in memory, read and written once; NULL for float16.
 typedef struct scan_table {
     void (*row[MK_BF16 + 1])(double *carry, const void *in, void *out, int64_t n, bool reverse);
     void (*columns[MK_BF16 + 1])(double *acc, const char *in, int64_t in_step, char *out, int64_t out_step,

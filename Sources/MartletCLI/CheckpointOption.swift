@@ -42,7 +42,15 @@ struct CheckpointOption: ParsableArguments {
         let folder = try folder()
         let contents = try ModelFolder.load(folder, dtype: type)
         if average { try CheckpointAverage.load(into: contents.model, from: folder) }
-        if let quantization { contents.model.quantizeWeights(quantization) }
+        if let quantization {
+            if let stored = contents.model.weightQuantization, stored != quantization {
+                throw MartletError(
+                    .configuration,
+                    "--quantize \(quantization.rawValue): the weights in \(folder) are \(stored.rawValue) already; start "
+                        + "from floating-point ones")
+            }
+            contents.model.quantizeWeights(quantization)
+        }
         return contents
     }
 

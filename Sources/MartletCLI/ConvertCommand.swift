@@ -35,6 +35,6 @@ struct ConvertCommand: ParsableCommand {
         let contents = try model.load()
         try ModelFolder.save(contents.model, tokenizer: contents.tokenizer, to: output)
         let size = try FileManager.default.attributesOfItem(atPath: output + "/model.safetensors")[.size] as? Int ?? 0
-        Terminal.print("\(output): \(contents.model.parameterCount) parameters in \(Format.bytes(size))")
+        Terminal.print("\(output): \(contents.configuration.parameterCount) parameters in \(Format.bytes(size))")
     }
 }

@@ -124,6 +124,9 @@ import Testing
             let converted = try MartletProgram.run(say + ["run", "--quantize", "int4"], in: folder)
             #expect(stored.status == 0 && stored.output == converted.output && !stored.output.isEmpty)
             try MartletProgram.refuse(
+                ["convert", "--checkpoint", "small", "--quantize", "int4", "--output", "other"], in: folder,
+                saying: ["--quantize int4", "are int8 already"])
+            try MartletProgram.refuse(
                 ["generate", "--checkpoint", "run", "--prompt", "a", "--quantize", "int3"], in: folder,
                 saying: ["--quantize int3: expected int8 or int4"])
         }

@@ -1,4 +1,4 @@
-// Our own matrix product, for what oneDNN does not do (f64, integers) and for products too small to pay its start-up.
+// Our own matrix products: matmul.c says of what, and what is left to oneDNN.
 #ifndef MK_MATMUL_H
 #define MK_MATMUL_H
 

@@ -30,8 +30,8 @@ void mk_moments(const mk_tensor *_Nonnull mean, const mk_tensor *_Nonnull varian
 // NULL or of out's shape and in's dtype.
 void mk_arg_reduce(bool maximum, const mk_tensor *_Nonnull indices, const mk_tensor *_Nullable values,
                    const mk_tensor *_Nonnull in, int32_t dim);
-// Inclusive scan along dim; out dtype = in's for floats, i64 for integer SUM/PROD. reverse scans from the end. Half types
-// accumulate in float.
+// Inclusive scan along dim; out dtype = in's for floats, i64 for integer SUM/PROD. reverse scans from the end. Floating
+// types accumulate in double.
 void mk_scan(mk_scan_op op, const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull in, int32_t dim, bool reverse);
 // Stable sort along dim; NaN is greater than every number. indices are i64.
 void mk_sort(const mk_tensor *_Nonnull values, const mk_tensor *_Nonnull indices, const mk_tensor *_Nonnull in,

@@ -149,7 +149,13 @@ extension Kernels {
         _ q: Tensor, _ k: Tensor, _ v: Tensor, bias: Tensor?, keyStart: Tensor?, _ options: mk_attention_options,
         flops: Double
     ) {
-        if g.count == 0 { return }
+        if g.count == 0 {
+            // No query saw anything.
+            for gradient in [gradients.q, gradients.k, gradients.v, gradients.bias] {
+                if let gradient { fill(gradient, mk_scalar(0.0)) }
+            }
+            return
+        }
         let span = KernelSpan()
         var a = gradients.q.descriptor()
         var b = gradients.k.descriptor()

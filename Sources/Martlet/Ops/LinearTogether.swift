@@ -7,8 +7,11 @@ extension Tensor {
 
     /// One of the products of ``linearTogether(_:)``.
     public struct LinearProduct {
+        /// [..., in].
         public let input: Tensor
+        /// [out, in], [out, in / 2] in 4 bits.
         public let weight: Tensor
+        /// nil for a floating-point weight.
         public let scale: Tensor?
 
         /// - Parameters:
@@ -42,9 +45,11 @@ extension Tensor {
         }
     }
 
-    /// ``linear(_:_:)`` of several inputs and weights that do not depend on each other; the results are the same.
+    /// ``linear(_:_:)`` of several inputs and weights that do not depend on each other; the results are the same, bit for
+    /// bit: [..., out] each, of the input's dtype.
     ///
-    /// For few rows and without gradients all products are given to the threads at once. Anything else goes one by one.
+    /// For few rows and without gradients all products are given to the threads at once. Anything else goes one by one,
+    /// and traps as `linear` does: where an input's last dimension is not the weight's, or dtypes do not fit.
     public static func linearTogether(_ products: [LinearProduct]) -> [Tensor] {
         let recorded =
             isGradEnabled && products.contains { $0.input.requiresGrad || $0.weight.requiresGrad }
@@ -58,7 +63,9 @@ extension Tensor {
                 var shape = product.input.dims
                 shape[product.input.rank - 1] = product.weight.dims[0]
                 return (
-                    out: Tensor(uninitialized: shape, product.input.dtype, "linear"), a: product.input.matrixOfRows,
+                    out: Tensor(uninitialized: shape, product.input.dtype, "linear"),
+                    // The kernel for 4 bits reads rows side by side.
+                    a: (product.scale == nil ? product.input : product.input.contiguous()).matrixOfRows,
                     w: product.weight.readable, scale: product.scale
                 )
             }

@@ -1,5 +1,5 @@
-// Weights stored in 4 bits, in groups of 32 that share a factor: an eighth of float32's memory. Activations stay
-// floating-point.
+// Weights stored in 4 bits, in groups of 32 that share a factor: a seventh of float32's memory with bfloat16
+// factors. Activations stay floating-point.
 internal import CMartletKernels
 
 extension Tensor {
@@ -11,7 +11,7 @@ extension Tensor {
     ///
     /// `in` must be a multiple of 64: byte i of each 32 holds weight i of its 64 in the low half and weight 32 + i in the
     /// high one. The factor is the one of several that leaves the least squared error: the largest magnitude becomes -8,
-    /// or, where that is nearer to the others, something a little beyond.
+    /// or, where that is nearer to the others, something a little beyond. Other shapes, and integers, trap.
     public func quantizedGroups() -> (values: Tensor, scale: Tensor) {
         if rank != 2 || !dtype.isFloatingPoint || dims[1] % 64 != 0 {
             trap(
@@ -49,7 +49,8 @@ extension Tensor {
         }
     }
 
-    /// The matrix [out, in] that ``quantizedGroups()`` stands for, in the factors' dtype.
+    /// The matrix [out, in] that values [out, in / 2] (uint8) and factors [out, in / 32] of ``quantizedGroups()`` stand for,
+    /// in the factors' dtype. Traps where shapes or dtypes are others.
     public static func dequantizedGroups(_ values: Tensor, _ scale: Tensor) -> Tensor {
         checkGroups("dequantizedGroups", values, scale)
         return noGrad {
@@ -64,7 +65,8 @@ extension Tensor {
 
     /// x @ wᵀ + bias for a weight w [out, in] of ``quantizedGroups()``: [..., in] gives [..., out].
     ///
-    /// Sums are float32. The weight has no gradient; the input has.
+    /// Values are [out, in / 2] (uint8), factors [out, in / 32] of the input's dtype, the bias [out]; others trap. Sums are
+    /// float32, of float64 inputs float64. The weight has no gradient; the input has.
     public func linear(int4 values: Tensor, scale: Tensor, bias: Tensor? = nil) -> Tensor {
         Tensor.checkGroups("linear", values, scale)
         if rank == 0 || dims[rank - 1] != 2 * values.dims[1] {

@@ -26,7 +26,7 @@ struct GenerateBench: ParsableCommand {
     var prompt = 128
     @Option(parsing: .unconditional, help: "Tokens to generate for each row.")
     var tokens = 128
-    @Option(help: "Store weights as int8 with a factor for each row: int8.")
+    @Option(help: "Store weights in fewer bits: int8 or int4.")
     var quantize: String?
     @Option(parsing: .unconditional, help: "Times to repeat; the median counts. One more runs first.")
     var repeats = 3
@@ -90,7 +90,7 @@ struct GenerateBench: ParsableCommand {
                 dtype: "\(try model.type())", weights: quantize ?? "\(try model.type())", width: model.width,
                 layers: model.layers, heads: model.heads,
                 headDim: model.headDim, vocab: model.vocab, batch: batch, prompt: prompt, tokens: tokens,
-                threads: CPU.threadCount, isa: CPU.instructionSet, parameters: palm.parameterCount,
+                threads: CPU.threadCount, isa: CPU.instructionSet, parameters: palm.configuration.parameterCount,
                 promptSeconds: promptTimes, decodeSeconds: decodeTimes,
                 promptTokensPerSecond: Double(batch * prompt) / Bench.median(promptTimes),
                 decodeTokensPerSecond: Double(batch * tokens) / Bench.median(decodeTimes), peakRssBytes: peak))

@@ -222,7 +222,8 @@ public final class PaLMBlock: Module {
     /// attention(n) + feedForward(n) for a few tokens, whose products are shorter than the start of the threads for each:
     /// all that read n go together, and both that come last. nil where that gains nothing.
     private func together(_ n: Tensor, _ step: PaLMStep, _ layer: Int) -> Tensor? {
-        guard !isGradEnabled, Tensor.gainsTogether(rows: n.size(0) * n.size(1)), !attention.hasHooks,
+        // A profile shows each module by itself.
+        guard !isGradEnabled, !Profiler.isRecording, Tensor.gainsTogether(rows: n.size(0) * n.size(1)), !attention.hasHooks,
             !feedForward.hasHooks, feedForward.dropout == nil
         else { return nil }
         let read = Linear.together([

@@ -51,8 +51,8 @@ public final class Linear: Module {
             ? x.linear(int4: weight, scale: scale, bias: bias) : x.linear(int8: weight, scale: scale, bias: bias)
     }
 
-    /// Several layers on inputs that do not wait for each other: the results of calling each, sooner for few rows
-    /// (``Martlet/Tensor/linearTogether(_:)``).
+    /// Several layers on inputs [..., in] that do not wait for each other: the results [..., out] of calling each, sooner
+    /// for few rows (``Martlet/Tensor/linearTogether(_:)``). Traps where an input does not fit its layer.
     public static func together(_ calls: [(layer: Linear, input: Tensor)]) -> [Tensor] {
         if calls.contains(where: { $0.layer.bias != nil || $0.layer.hasHooks }) {
             return calls.map { $0.layer($0.input) }
@@ -61,8 +61,8 @@ public final class Linear: Module {
             calls.map { Tensor.LinearProduct($0.input, $0.layer.weight, scale: $0.layer.scale) })
     }
 
-    /// Stores the weight in fewer bits: for using a model, not for training it. In 4 bits needs inputs that are a multiple
-    /// of 64; other layers get int8.
+    /// Stores the weight in fewer bits: for using a model, not for training it. 4 bits need inputs that are a multiple of
+    /// 64; other layers get int8. A weight that is quantised already stays as it is.
     public func quantize(_ quantization: WeightQuantization = .int8) {
         if scale == nil { scale = weight.quantizeInPlace(inFeatures % 64 == 0 ? quantization : .int8) }
     }
@@ -70,7 +70,7 @@ public final class Linear: Module {
     /// How the weight is stored; nil where it is floating-point.
     public var quantization: WeightQuantization? { scale.map { $0.rank == 2 ? .int4 : .int8 } }
 
-    /// The weight as a floating-point matrix [out, in], whatever it is stored as.
+    /// The weight as a floating-point matrix [out, in], whatever it is stored as; a quantised one in its factors' dtype.
     public var denseWeight: Tensor {
         guard let scale else { return weight }
         return scale.rank == 2 ? Tensor.dequantizedGroups(weight, scale) : Tensor.dequantizedRows(weight, scale)

@@ -11,7 +11,8 @@ public enum WeightQuantization: String, Codable, Sendable, CaseIterable {
 
 extension Module {
     /// Stores the weights of every ``Linear`` and ``Embedding`` in this module in fewer bits. What they compute stays of
-    /// the type it was of. The model can be used and saved, but not be trained any more.
+    /// the type it was of. The model can be used and saved, but not be trained any more. Weights that are quantised already
+    /// stay as they are.
     @discardableResult
     public final func quantizeWeights(_ quantization: WeightQuantization = .int8) -> Self {
         for (_, module) in namedModules() {

@@ -193,6 +193,14 @@ import Testing
             #expect(undefined == 1)
         }
         #expect(Tensor([1, .nan, 3] as [Float]).variance().item().isNaN)
+        // An infinite mean stays one over many blocks, along lines and across them.
+        for dim in [0, 1] {
+            let x = Tensor.zeros([3000, 3000])
+            _ = x.select(1 - dim, 5).select(0, 2).fillInPlace(.infinity)
+            let (variance, mean) = x.varMean(dims: [dim])
+            let (v, m) = (variance.toArray(), mean.toArray())
+            #expect(m[5] == .infinity && v[5].isNaN && m[4] == 0 && v[4] == 0, "\(dim)")
+        }
     }
 
     // MARK: selection

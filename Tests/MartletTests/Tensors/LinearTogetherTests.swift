@@ -44,6 +44,21 @@ import Testing
                     "int8 and 4 bits, \(dtype) \(shape)")
             }
         }
+        // Inputs whose rows do not lie side by side.
+        let wide = numbers([70, 256], dtype, 11)
+        for x in [
+            numbers([64, 3], dtype, 12).T, wide.narrow(0, start: 3, length: 2).narrow(1, start: 64, length: 64),
+            wide.select(0, 1).reshape([64, 4]).select(1, 2), numbers([1, 1], dtype, 13).expand([1, 64]),
+            numbers([1, 64], dtype, 14).expand([4, 64]),
+        ] {
+            let (values, scale) = numbers([40, 64], dtype, 15).quantizedRows()
+            let (bytes, factors) = numbers([40, 64], dtype, 16).quantizedGroups()
+            expectSame(
+                [
+                    .init(x, numbers([50, 64], dtype, 17)), .init(x, values, scale: scale),
+                    .init(x, bytes, scale: factors),
+                ], "\(dtype), strides \(x.strides)")
+        }
         // More than go together.
         let x = numbers([2, 40], dtype, 8)
         expectSame((0..<20).map { Tensor.LinearProduct(x, numbers([$0 + 1, 40], dtype, UInt64($0))) }, "\(dtype)")
