@@ -223,8 +223,8 @@ public final class PaLMBlock: Module {
     /// all that read n go together, and both that come last. nil where that gains nothing.
     private func together(_ n: Tensor, _ step: PaLMStep, _ layer: Int) -> Tensor? {
         // A profile shows each module by itself.
-        guard !isGradEnabled, !Profiler.isRecording, Tensor.gainsTogether(rows: n.size(0) * n.size(1)), !attention.hasHooks,
-            !feedForward.hasHooks, feedForward.dropout == nil
+        guard !isGradEnabled, !Profiler.isRecording, Tensor.gainsTogether(rows: n.size(0) * n.size(1)),
+            !attention.hasHooks, !feedForward.hasHooks, feedForward.dropout == nil
         else { return nil }
         let read = Linear.together([
             (attention.query, n), (attention.key, n), (attention.value, n), (feedForward.gate, n), (feedForward.up, n),
