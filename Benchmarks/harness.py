@@ -1,6 +1,5 @@
 """Environment, processes, medians, tables: what every benchmark of run.py is made with. Standard library only."""
 
-import argparse
 import dataclasses
 import datetime
 import hashlib
@@ -15,6 +14,8 @@ import subprocess
 import sys
 import time
 
+from peer_common import positive  # noqa: F401, the benchmarks take it from here
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 RESULTS = HERE / "results"
@@ -22,14 +23,6 @@ RESULTS = HERE / "results"
 
 class Failure(Exception):
     """What the user has to mend."""
-
-
-def positive(text):
-    """An argument that counts something."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, it is {value}")
-    return value
 
 
 def say(text):

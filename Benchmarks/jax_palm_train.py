@@ -6,12 +6,14 @@ import functools
 import json
 import math
 import os
-import re
 import statistics
 import time
 
 import jax
 import jax.numpy as jnp
+
+import peer_common
+from peer_common import peak_memory, positive, reset_peak_memory
 
 DTYPES = {"float32": jnp.float32, "f32": jnp.float32, "bfloat16": jnp.bfloat16, "bf16": jnp.bfloat16}
 
@@ -134,46 +136,17 @@ def training_step(a):
 # The program
 
 
-def positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, it is {value}")
-    return value
-
-
-def dtype(text):
-    if text.lower() not in DTYPES:
-        raise argparse.ArgumentTypeError(f"expected one of {', '.join(DTYPES)}, found {text!r}")
-    return DTYPES[text.lower()]
-
-
 def use_threads(count):
     """XLA has no option for it: it starts a thread for every processor that the process may use."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
-
-
-def reset_peak_memory():
-    """Makes peak_memory count from now on."""
-    with open("/proc/self/clear_refs", "w") as f:
-        f.write("5")
-
-
-def peak_memory():
-    """The most bytes of physical memory that this process has occupied."""
-    with open("/proc/self/status") as f:
-        return int(re.search(r"VmHWM:\s+(\d+) kB", f.read()).group(1)) * 1024
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     p.add_argument("--threads", type=positive, default=os.environ.get("OMP_NUM_THREADS"),
                    help="threads to compute with; as many as processors unless given")
-    p.add_argument("--dtype", type=dtype, default=jnp.bfloat16, help="float32 or bfloat16")
-    p.add_argument("--width", type=positive, default=512, help="d_model")
-    p.add_argument("--layers", type=positive, default=8, help="blocks")
-    p.add_argument("--heads", type=positive, default=8, help="query heads; one key and one value head serve them all")
-    p.add_argument("--head-dim", type=positive, default=64, help="the size of a head")
-    p.add_argument("--vocab", type=positive, default=8192, help="rows of the embedding")
+    p.add_argument("--dtype", type=peer_common.one_of(DTYPES), default=jnp.bfloat16, help="float32 or bfloat16")
+    peer_common.model_arguments(p)
     p.add_argument("--batch", type=positive, default=8, help="sequences in a batch")
     p.add_argument("--sequence", type=positive, default=512, help="tokens in a sequence")
     p.add_argument("--steps", type=positive, default=6, help="steps to time")

@@ -7,8 +7,6 @@ which moves no further weights."""
 import argparse
 import ctypes
 import json
-import pathlib
-import re
 import statistics
 import tempfile
 import time
@@ -16,6 +14,9 @@ import time
 import gguf
 import llama_cpp
 import numpy
+
+import peer_common
+from peer_common import positive
 
 TYPES = {"f32": gguf.GGMLQuantizationType.F32, "f16": gguf.GGMLQuantizationType.F16,
          "bf16": gguf.GGMLQuantizationType.BF16, "q8_0": gguf.GGMLQuantizationType.Q8_0,
@@ -116,21 +117,10 @@ class Session:
                                                       (self.vocab,)).argmax()] for i in last])
 
 
-def positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, it is {value}")
-    return value
-
-
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     p.add_argument("--dtype", choices=TYPES, default="bf16", help="the weights' type")
-    p.add_argument("--width", type=positive, default=512, help="d_model")
-    p.add_argument("--layers", type=positive, default=8, help="blocks")
-    p.add_argument("--heads", type=positive, default=8, help="query heads")
-    p.add_argument("--head-dim", type=positive, default=64, help="the size of a head")
-    p.add_argument("--vocab", type=positive, default=8192, help="rows of the embedding")
+    peer_common.model_arguments(p)
     p.add_argument("--batch", type=positive, default=1, help="rows generated at once")
     p.add_argument("--prompt", type=positive, default=128, help="tokens in each prompt")
     p.add_argument("--tokens", type=positive, default=128, help="tokens to generate for each row")
@@ -157,7 +147,6 @@ def main():
             if i > 0:
                 prompt_times.append(middle - start)
                 decode_times.append(end - middle)
-        status = pathlib.Path("/proc/self/status").read_text()
         print(json.dumps({
             "name": "generate", "framework": "llama.cpp", "version": llama_cpp.__version__, "mode": "eager",
             "dtype": a.dtype, "width": a.width, "layers": a.layers, "heads": a.heads, "head_dim": a.head_dim,
@@ -165,7 +154,7 @@ def main():
             "parameters": parameters, "prompt_seconds": prompt_times, "decode_seconds": decode_times,
             "prompt_tokens_per_second": a.batch * a.prompt / statistics.median(prompt_times),
             "decode_tokens_per_second": a.batch * a.tokens / statistics.median(decode_times),
-            "peak_rss_bytes": int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) * 1024}), flush=True)
+            "peak_rss_bytes": peer_common.peak_memory()}), flush=True)
 
 
 if __name__ == "__main__":

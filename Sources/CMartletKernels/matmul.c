@@ -302,8 +302,8 @@ static int64_t plan_product(product_job *plan, const mk_tensor *out, const mk_te
 // anyway.
 enum { TINY = 64 };
 static bool is_tiny(const mk_tensor *out, const mk_tensor *a, const mk_tensor *b) {
-    return out->shape[0] == 1 && out->shape[1] <= THIN_ROWS && out->shape[2] * a->shape[2] <= TINY && out->dtype == MK_F32 &&
-           a->dtype == MK_F32 && b->dtype == MK_F32;
+    return out->shape[0] == 1 && out->shape[1] <= THIN_ROWS && out->shape[2] * a->shape[2] <= TINY &&
+           out->dtype == MK_F32 && a->dtype == MK_F32 && b->dtype == MK_F32;
 }
 
 static void tiny_product(const mk_tensor *out, const mk_tensor *a, const mk_tensor *b) {

@@ -12,7 +12,6 @@
 #define COLUMN_SEGMENT 262144
 #define SEGMENTS 256         // at most
 #define SHORT_RUN 64         // runs shorter than this are packed into blocks
-#define FEW 16               // so few elements of many results go in columns whatever the layout
 
 typedef struct moments_table {
     double (*row[REDUCE_TYPES])(const void *in, double mean, int64_t n);
@@ -189,16 +188,6 @@ static void columns_range(void *context, int64_t begin, int64_t end) {
 
 // MARK: the public function
 
-static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
-
-static bool in_columns(const moments_job *job) {
-    const mk_walk *kept = &job->kept, *reduced = &job->reduced;
-    if (reduced->count == 0 || kept->shape[0] == 1) return false;
-    if (reduced->count <= FEW && kept->shape[0] >= FEW) return true;
-    int64_t across = magnitude(kept->strides[0][0]);
-    return across != 0 && across < magnitude(reduced->strides[0][0]);
-}
-
 static void merge_range(void *context, int64_t begin, int64_t end) {
     const moments_job *job = context;
     const int64_t *strides = job->kept.strides[0];
@@ -225,19 +214,15 @@ void mk_moments(const mk_tensor *mean, const mk_tensor *variance, const mk_tenso
                        .type = mk_reduce_type(in->dtype),
                        .divisor = divisor,
                        .segments = 1};
-    mk_tensor kept_in = *in, reduced_in = *in;
-    for (int32_t d = 0; d < in->rank; d++) {
-        mk_tensor *drop = mean->shape[d] == in->shape[d] ? &reduced_in : &kept_in;
-        drop->shape[d] = 1;
-        drop->strides[d] = 0;
-    }
+    mk_tensor kept_in, reduced_in;
+    mk_split_reduced(in, mean, &kept_in, &reduced_in);
     const mk_tensor *kept[] = {&kept_in, mean, variance}, *reduced[] = {&reduced_in};
     mk_walk_init(&job.kept, 3, kept, true);
     mk_walk_init(&job.reduced, 1, reduced, true);
     int64_t results = job.kept.count, length = job.reduced.count;
     if (results == 0) return;
 
-    bool columns = in_columns(&job);
+    bool columns = mk_in_columns(&job.kept, &job.reduced);
     int64_t width = columns ? mk_min64(MOMENTS_TILE, job.kept.shape[0]) : 1;
     int64_t least = columns ? COLUMN_SEGMENT / width : ROW_SEGMENT;
     job.tiles = mk_div_up(job.kept.shape[0], MOMENTS_TILE);

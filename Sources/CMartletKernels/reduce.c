@@ -43,7 +43,6 @@ reduce_total mk_reduce_identity(int type, mk_reduce_op op) {
 #define COLUMN_SEGMENT 262144 // elements of a segment in columns order
 #define COLUMN_SEGMENTS 128   // at most
 #define NARROW 64             // rows shorter than this are packed, if nothing lies between them
-#define FEW 16                // reductions this short over many results run in columns order whatever the layout
 
 typedef struct reduce_job {
     mk_reduce_op op;
@@ -292,16 +291,6 @@ static void merge_range(void *context, int64_t begin, int64_t end) {
 
 // MARK: the public function
 
-static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
-
-static bool in_columns(const reduce_job *job) {
-    const mk_walk *kept = &job->kept, *reduced = &job->reduced;
-    if (kept->count == 1 || reduced->count == 0) return false;
-    if (reduced->count <= FEW && kept->shape[0] >= FEW) return true;
-    int64_t kept_stride = magnitude(kept->strides[0][0]), reduced_stride = magnitude(reduced->strides[0][0]);
-    return reduced->count == 1 || (kept_stride != 0 && kept->shape[0] > 1 && kept_stride < reduced_stride);
-}
-
 static void set_op(reduce_job *job) {
     mk_reduce_op op = job->op;
     // Flags are 0 and 1, so ANY is their maximum.
@@ -326,19 +315,15 @@ void mk_reduce(mk_reduce_op op, const mk_tensor *out, const mk_tensor *in, doubl
     reduce_job job = {.op = op, .out = out, .in = in, .scale = scale};
     set_op(&job);
 
-    mk_tensor kept_in = *in, reduced_in = *in;
-    for (int32_t d = 0; d < in->rank; d++) {
-        mk_tensor *drop = out->shape[d] == in->shape[d] ? &reduced_in : &kept_in;
-        drop->shape[d] = 1;
-        drop->strides[d] = 0;
-    }
+    mk_tensor kept_in, reduced_in;
+    mk_split_reduced(in, out, &kept_in, &reduced_in);
     const mk_tensor *kept[] = {&kept_in, out}, *reduced[] = {&reduced_in};
     mk_walk_init(&job.kept, 2, kept, true);
     mk_walk_init(&job.reduced, 1, reduced, true);
     int64_t results = job.kept.count, length = job.reduced.count;
     if (results == 0) return;
 
-    bool columns = in_columns(&job);
+    bool columns = mk_in_columns(&job.kept, &job.reduced);
     int64_t width = job.kept.shape[0];
     job.segments = 1;
     job.segment = length;

@@ -56,6 +56,29 @@ MK_INLINE void mk_reduce_store(int type, void *out, int32_t dtype, int64_t strid
     }
 }
 
+// `in` without its reduced dimensions, those in which `out` has another size, and with nothing but them.
+MK_INLINE void mk_split_reduced(const mk_tensor *in, const mk_tensor *out, mk_tensor *kept, mk_tensor *reduced) {
+    *kept = *reduced = *in;
+    for (int32_t d = 0; d < in->rank; d++) {
+        mk_tensor *drop = out->shape[d] == in->shape[d] ? reduced : kept;
+        drop->shape[d] = 1;
+        drop->strides[d] = 0;
+    }
+}
+
+// Reductions of so few elements over as many results run in columns whatever the layout.
+#define REDUCE_FEW 16
+
+// Whether a kept dimension is innermost in memory, so that rows are added to a tile of accumulators.
+MK_INLINE bool mk_in_columns(const mk_walk *kept, const mk_walk *reduced) {
+    if (kept->count == 1 || reduced->count == 0) return false;
+    if (reduced->count <= REDUCE_FEW && kept->shape[0] >= REDUCE_FEW) return true;
+    int64_t across = kept->strides[0][0], along = reduced->strides[0][0];
+    across = across < 0 ? -across : across;
+    along = along < 0 ? -along : along;
+    return reduced->count == 1 || (across != 0 && kept->shape[0] > 1 && across < along);
+}
+
 // Whether to work across lines (dimension 0 of `lines`, operand 0) rather than along them, `step` bytes an element.
 MK_INLINE bool mk_across_lines(const mk_walk *lines, int64_t step) {
     int64_t across = lines->strides[0][0];

@@ -26,9 +26,7 @@ extension Tensor {
         }
 
         fileprivate var alone: Tensor {
-            guard let scale else { return input.linear(weight) }
-            return scale.rank == 2
-                ? input.linear(int4: weight, scale: scale) : input.linear(int8: weight, scale: scale)
+            scale.map { input.linear(quantized: weight, scale: $0) } ?? input.linear(weight)
         }
 
         /// Whether the kernel for several takes it as it is.

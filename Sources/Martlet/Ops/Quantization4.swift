@@ -92,6 +92,12 @@ extension Tensor {
         return bias.map { shaped + $0 } ?? shaped
     }
 
+    /// ``linear(int8:scale:bias:)`` or ``linear(int4:scale:bias:)``, as the factors' rank says.
+    package func linear(quantized values: Tensor, scale: Tensor, bias: Tensor? = nil) -> Tensor {
+        scale.rank == 2
+            ? linear(int4: values, scale: scale, bias: bias) : linear(int8: values, scale: scale, bias: bias)
+    }
+
     private static func checkGroups(_ op: String, _ values: Tensor, _ scale: Tensor) {
         if values.rank != 2 || values.dtype != .uint8 || values.dims[1] % 32 != 0
             || scale.dims != Dims([values.dims[0], values.dims[1] / 16]) || !scale.dtype.isFloatingPoint

@@ -46,9 +46,7 @@ public final class Linear: Module {
     public var outFeatures: Int { weight.size(0) }
 
     public override func forward(_ x: Tensor) -> Tensor {
-        guard let scale else { return x.linear(weight, bias) }
-        return scale.rank == 2
-            ? x.linear(int4: weight, scale: scale, bias: bias) : x.linear(int8: weight, scale: scale, bias: bias)
+        scale.map { x.linear(quantized: weight, scale: $0, bias: bias) } ?? x.linear(weight, bias)
     }
 
     /// Several layers on inputs [..., in] that do not wait for each other: the results [..., out] of calling each, sooner
