@@ -51,63 +51,76 @@ def text(*shape):
 
 
 def elementwise(c):
-    shape, name = (4096, 2048), "4096x2048"
     for count in (1 << 20, 1 << 23, 1 << 25, 1 << 27):
         def copy(count=count):
             source, target = c.random(count), c.random(count)
             return lambda: target.copy_(source)
         c.add("copy", str(count), copy)
+    for shape in ((4096, 2048), (16384, 4096)):
+        broadcasts(c, *shape)
+        conversions(c, *shape)
+        functions(c, *shape)
+    for rows, columns in ((2048, 4096), (8192, 8192)):
+        name = text(columns, rows)
+        c.plain("add transposed", name, [(rows, columns), (columns, rows)], lambda x, y: x.T + y)
+        c.plain("contiguous of transposed", name, [(rows, columns)], lambda x: x.T.contiguous())
+    for shape in ((8, 512, 8, 64), (64, 1024, 16, 64)):
+        c.plain("contiguous of permuted", text(*shape), [shape], lambda x: x.permute(0, 2, 1, 3).contiguous())
+
+
+def broadcasts(c, rows, columns):
+    shape, name = (rows, columns), text(rows, columns)
     c.plain("add", name, [shape, shape], lambda x, y: x + y)
     c.plain("add number", name, [shape], lambda x: x + 1.0)
-    c.plain("add row", name, [shape, (2048,)], lambda x, y: x + y)
-    c.plain("add column", name, [shape, (4096, 1)], lambda x, y: x + y)
-    c.plain("add transposed", "2048x2048", [(2048, 2048)] * 2, lambda x, y: x.T + y)
-    c.plain("add strided", name, [(4096, 4096), shape], lambda x, y: x[..., ::2] + y)
-    c.plain("contiguous of transposed", "4096x4096", [(4096, 4096)], lambda x: x.T.contiguous())
-    c.plain("contiguous of permuted", "8x512x8x64", [(8, 512, 8, 64)], lambda x: x.permute(0, 2, 1, 3).contiguous())
+    c.both("add row", name, [shape, (columns,)], lambda x, y: x + y)
+    c.plain("add column", name, [shape, (rows, 1)], lambda x, y: x + y)
+    c.plain("add strided", name, [(rows, 2 * columns), shape], lambda x, y: x[..., ::2] + y)
+
+
+def conversions(c, *shape):
     other = torch.bfloat16 if c.dtype == torch.float32 else torch.float32
-    c.plain("convert", name, [shape], lambda x: x.to(other))
+    c.plain("convert", text(*shape), [shape], lambda x: x.to(other))
 
     def masked_fill():
         x, mask = c.random(*shape), torch.randn(shape) > 0
         return lambda: x.masked_fill(mask, 0.0)
-    c.add("masked fill", name, masked_fill)
+    c.add("masked fill", text(*shape), masked_fill)
+
+
+def functions(c, *shape):
     for op, function in (("exp", torch.exp), ("silu", F.silu), ("gelu", F.gelu), ("tanh", torch.tanh)):
-        c.plain(op, name, [shape], function)
-    c.trained("silu", name, [shape], F.silu)
-    c.trained("add row", name, [shape, (2048,)], lambda x, y: x + y)
+        c.plain(op, text(*shape), [shape], function)
+    c.trained("silu", text(*shape), [shape], F.silu)
 
 
 def reductions(c):
-    shape, name = (64, 512, 512), "64x512x512"
-    c.plain("sum", name, [shape], torch.sum)
-    c.plain("norm", name, [shape], torch.linalg.vector_norm)
-    for axis in range(3):
-        c.plain(f"sum axis {axis}", name, [shape], lambda x, axis=axis: x.sum(axis))
-    for axis in range(3):
-        c.plain(f"amax axis {axis}", name, [shape], lambda x, axis=axis: x.amax(axis))
-    matrix = (4096, 8192)
-    for axis in range(2):
-        c.plain(f"argmax axis {axis}", text(*matrix), [matrix], lambda x, axis=axis: x.argmax(axis))
-    c.plain("variance axis 1", text(*matrix), [matrix], lambda x: x.var(1))
-    for axis in range(2):
-        c.plain(f"cumsum axis {axis}", "4096x2048", [(4096, 2048)], lambda x, axis=axis: x.cumsum(axis))
+    for shape in ((64, 512, 512), (256, 512, 512)):
+        name = text(*shape)
+        c.plain("sum", name, [shape], torch.sum)
+        c.plain("norm", name, [shape], torch.linalg.vector_norm)
+        for axis in range(3):
+            c.plain(f"sum axis {axis}", name, [shape], lambda x, axis=axis: x.sum(axis))
+            c.plain(f"amax axis {axis}", name, [shape], lambda x, axis=axis: x.amax(axis))
+    for matrix in ((4096, 2048), (8192, 8192)):
+        name = text(*matrix)
+        for axis in range(2):
+            c.plain(f"argmax axis {axis}", name, [matrix], lambda x, axis=axis: x.argmax(axis))
+            c.plain(f"variance axis {axis}", name, [matrix], lambda x, axis=axis: x.var(axis))
+            c.plain(f"cumsum axis {axis}", name, [matrix], lambda x, axis=axis: x.cumsum(axis))
 
 
 def rows(c):
-    for width in (512, 8192):
-        c.both("softmax", text(4096, width), [(4096, width)], lambda x: x.softmax(-1))
-    for width in (512, 2048):
-        shapes = [(4096, width), (width,)]
-        c.both("layer norm", text(4096, width), shapes,
-               lambda x, w: F.layer_norm(x, (w.shape[0],), w, eps=1e-6))
-        c.both("RMS norm", text(4096, width), shapes, lambda x, w: F.rms_norm(x, (w.shape[0],), w, eps=1e-6))
-    for width in (2048, 8192):
-        c.both("SwiGLU", text(4096, width), [(4096, width)] * 2, lambda gate, up: F.silu(gate) * up)
+    for shape in ((4096, 512), (16384, 4096)):
+        shapes = [shape, shape[1:]]
+        c.both("softmax", text(*shape), [shape], lambda x: x.softmax(-1))
+        c.both("layer norm", text(*shape), shapes, lambda x, w: F.layer_norm(x, w.shape, w, eps=1e-6))
+        c.both("RMS norm", text(*shape), shapes, lambda x, w: F.rms_norm(x, w.shape, w, eps=1e-6))
+    for shape in ((4096, 2048), (16384, 4096)):
+        c.both("SwiGLU", text(*shape), [shape] * 2, lambda gate, up: F.silu(gate) * up)
 
 
 def rope(c):
-    for shape in ((8, 512, 8, 64), (1, 4096, 32, 128)):
+    for shape in ((8, 512, 8, 64), (4, 4096, 32, 128)):
         cos, sin = (t.unsqueeze(1).to(c.dtype) for t in rotary_tables(shape[1], shape[3]))
         c.both("RoPE", text(*shape), [shape], lambda x, cos=cos, sin=sin: rotate(x, cos, sin))
 
@@ -127,7 +140,7 @@ def attention(c):
 def products(c):
     for shape in ((4096, 512, 2048), (4096, 2048, 512), (2048, 2048, 2048)):
         c.both("linear", text(*shape), [shape[:2], (shape[2], shape[1])], F.linear)
-    for shape in ((1, 512, 2048), (1, 2048, 8192), (8, 2048, 8192)):
+    for shape in ((1, 512, 2048), (1, 8192, 8192), (8, 8192, 8192)):
         c.plain("linear", text(*shape), [shape[:2], (shape[2], shape[1])], F.linear)
 
 
@@ -154,16 +167,16 @@ def losses(c):
 
 
 def embeddings(c):
-    for vocabulary in (8192, 65536):
-        name = f"4096 of {vocabulary}x512"
+    for tokens, vocabulary in ((4096, 8192), (4096, 65536), (65536, 65536)):
+        name = f"{tokens} of {vocabulary}x512"
 
-        def forward(vocabulary=vocabulary):
-            table, ids = c.random(vocabulary, 512), torch.randint(vocabulary, (4096,))
+        def forward(tokens=tokens, vocabulary=vocabulary):
+            table, ids = c.random(vocabulary, 512), torch.randint(vocabulary, (tokens,))
             return lambda: F.embedding(ids, table)
 
-        def both(vocabulary=vocabulary):
-            table, ids = c.random(vocabulary, 512).requires_grad_(), torch.randint(vocabulary, (4096,))
-            gradient = c.random(4096, 512)
+        def both(tokens=tokens, vocabulary=vocabulary):
+            table, ids = c.random(vocabulary, 512).requires_grad_(), torch.randint(vocabulary, (tokens,))
+            gradient = c.random(tokens, 512)
 
             def step():
                 F.embedding(ids, table).backward(gradient)
@@ -174,9 +187,10 @@ def embeddings(c):
 
 
 def indexing(c):
-    for axis in range(2):
-        c.plain(f"cat axis {axis}", "2 of 4096x1024", [(4096, 1024)] * 2,
-                lambda x, y, axis=axis: torch.cat([x, y], axis))
+    for half in ((4096, 1024), (16384, 2048)):
+        for axis in range(2):
+            c.plain(f"cat axis {axis}", f"2 of {text(*half)}", [half] * 2,
+                    lambda x, y, axis=axis: torch.cat([x, y], axis))
     shape = (4096, 8192)
     for axis in range(2):
         picks = (512, 8192) if axis == 0 else (4096, 512)

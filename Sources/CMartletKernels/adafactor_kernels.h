@@ -88,7 +88,7 @@ static void RFN(adafactor_apply)(void *context, int64_t piece) {
             REAL_LOOP
             for (int64_t i = 0; i < n; i++) p[i] = keep * p[i] - y[i] * step;
         }
-        RFN(row_out)(job->param + at * mk_size_of(job->param_dtype), job->param_dtype, p, n);
+        RFN(row_out)(job->param + at * mk_size_of(job->param_dtype), job->param_dtype, p, n, false);
     }
 }
 

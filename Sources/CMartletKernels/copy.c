@@ -1,5 +1,6 @@
 // Copies with conversion, fills and ranges.
 #include "mk_elementwise_private.h"
+#include "mk_stream.h"
 
 void mk_scalar_store(void *out, int32_t dtype, mk_scalar value) {
     if (dtype == MK_F32) *(float *)out = (float)value.d;
@@ -13,16 +14,19 @@ typedef struct {
     mk_walk walk;
     int64_t size, rows, columns, tiles_along, tiles_down;
     bool transposes; // rows of the input are columns of the output
+    bool stream;     // past the caches
 } copy_plan;
 
-// Outputs of this many bytes or more go past the caches, where they would not stay anyway.
-#define STREAM_BYTES (INT64_C(32) << 20)
 // Rows and columns of one tile of a transposition.
 #define SQUARE 64
 
 static void copy_bytes(void *context, int64_t begin, int64_t end) {
     const copy_plan *p = context;
-    memcpy(p->walk.data[0] + begin * p->size, p->walk.data[1] + begin * p->size, (size_t)((end - begin) * p->size));
+    char *out = p->walk.data[0] + begin * p->size;
+    const char *in = p->walk.data[1] + begin * p->size;
+    const int64_t bytes = (end - begin) * p->size;
+    if (p->stream) mk_stream(out, in, bytes);
+    else memcpy(out, in, (size_t)bytes);
 }
 
 static void copy_tiles(void *context, int64_t begin, int64_t end) {
@@ -45,8 +49,9 @@ static void copy_tiles(void *context, int64_t begin, int64_t end) {
         int64_t columns = w->shape[0] - column < p->columns ? w->shape[0] - column : p->columns;
         int64_t rows = height - row < p->rows ? height - row : p->rows;
         if (p->transposes) {
-            bool stream = w->count * p->size >= STREAM_BYTES;
-            mk_transpose(out, out_1, in, w->strides[0][1], p->size, rows, columns, stream);
+            mk_transpose(out, out_1, in, w->strides[0][1], p->size, rows, columns, p->stream);
+        } else if (p->stream && w->strides[0][0] == p->size && w->strides[0][1] == p->size) {
+            for (int64_t r = 0; r < rows; r++) mk_stream(out + r * out_1, in + r * in_1, columns * p->size);
         } else {
             mk_copy_2d(out, w->strides[0][0], out_1, in, w->strides[0][1], in_1, p->size, rows, columns);
         }
@@ -67,6 +72,7 @@ static void copy_same(const mk_tensor *out, const mk_tensor *in) {
     mk_walk_init(&p.walk, 2, tensors, true);
     const mk_walk *w = &p.walk;
     if (w->count == 0) return;
+    p.stream = mk_streams(out, 1, &in);
     if (w->rank == 1 && w->strides[0][0] == p.size && w->strides[0][1] == p.size) {
         mk_parallel_range(w->count, MK_GRAIN, copy_bytes, &p);
         return;

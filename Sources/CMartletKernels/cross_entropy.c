@@ -9,6 +9,7 @@ typedef struct {
     void *loss, *lse;
     int64_t classes, ignore_index;
     double smoothing, z_loss, logit_scale, row_scale;
+    bool stream;
 } entropy_job;
 
 typedef struct {
@@ -37,6 +38,7 @@ void mk_cross_entropy(const mk_tensor *loss, const mk_tensor *lse, const mk_tens
         .z_loss = z_loss,
         .logit_scale = logit_scale,
         .row_scale = row_scale,
+        .stream = dlogits && mk_streams(dlogits, 1, &logits),
     };
     const entropy_table *table = MK_TABLE(logits->dtype == MK_F64 ? f64_tables : f32_tables);
     mk_parallel_range(logits->shape[0], mk_grain_of(job.classes), table->rows, &job);

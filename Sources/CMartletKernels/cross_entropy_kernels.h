@@ -27,11 +27,18 @@ static void RFN(entropy_rows)(void *context, int64_t begin, int64_t end) {
     REAL *losses = job->loss, *lses = job->lse, *buffer = mk_scratch(bytes), *e = buffer + n;
     for (int64_t r = begin; r < end; r++) {
         const int64_t target = job->targets[r * job->target_stride];
-        void *out = dlogits ? (char *)dlogits->data + r * dlogits->strides[0] * out_bytes : NULL;
+        char *out = dlogits ? (char *)dlogits->data + r * dlogits->strides[0] * out_bytes : NULL;
         const REAL *x =
             RFN(row_in)(buffer, (const char *)logits->data + r * logits->strides[0] * in_bytes, logits->dtype, n);
         const REAL top = scale >= 0 ? scale * RFN(row_max)(x, n) : scale * RFN(row_min)(x, n);
-        const REAL sum = RFN(entropy_exp)(e, x, scale, top, n);
+        const char *next = r + 1 < end ? (const char *)logits->data + (r + 1) * logits->strides[0] * in_bytes : NULL;
+        mk_ahead ahead = mk_ahead_of(next, n * in_bytes);
+        const int64_t share = mk_share(&ahead, n, out ? 2 : 1);
+        REAL sum = 0;
+        for (int64_t at = 0; at < n; at += MK_PIECE) {
+            mk_fetch(&ahead, share);
+            sum += RFN(entropy_exp)(e + at, x + at, scale, top, mk_min64(MK_PIECE, n - at));
+        }
         const REAL lse = top + RFN(log)(sum);
         lses[r] = lse;
         if (target == job->ignore_index) {
@@ -48,11 +55,15 @@ static void RFN(entropy_rows)(void *context, int64_t begin, int64_t end) {
         const REAL row_scale = (REAL)job->row_scale * scale;
         const REAL factor = valid ? row_scale * ((REAL)1 + 2 * z * lse) / sum : (REAL)NAN;
         const REAL base = row_scale * smoothing / (REAL)n;
-        REAL *d = RFN(row_target)(e, out, dlogits->dtype);
-        REAL_LOOP
-        for (int64_t i = 0; i < n; i++) d[i] = e[i] * factor - base;
-        if (valid) d[target] -= row_scale * ((REAL)1 - smoothing);
-        RFN(row_out)(out, dlogits->dtype, d, n);
+        for (int64_t at = 0; at < n; at += MK_PIECE) {
+            const int64_t m = mk_min64(MK_PIECE, n - at);
+            mk_fetch(&ahead, share);
+            REAL *d = RFN(row_target)(e + at, out + at * out_bytes, dlogits->dtype, job->stream);
+            REAL_LOOP
+            for (int64_t i = 0; i < m; i++) d[i] = e[at + i] * factor - base;
+            if (valid && target >= at && target < at + m) d[target - at] -= row_scale * ((REAL)1 - smoothing);
+            RFN(row_out)(out + at * out_bytes, dlogits->dtype, d, m, job->stream);
+        }
     }
     mk_scratch_free(buffer, bytes);
 }

@@ -5,12 +5,15 @@
 // in L1 first (the output last). So there is one loop per operation and type, and every other layout costs one more
 // pass over L1.
 #include "mk_elementwise_private.h"
+#include "mk_stream.h"
 
 #define OPERANDS 4
 // Rows of fewer elements than this are not worth a call of the kernel each.
 #define NARROW 32
 // Elements of a tile that takes no transposition: the buffers of all operands stay in L1.
 #define RUN 1024
+// Bytes of an output past the caches that are computed at once.
+#define PIECE 4096
 // Elements of an operation that is over sooner than a plan for it would be made.
 #define SMALL 512
 
@@ -25,6 +28,7 @@ typedef struct {
     bool direct[MK_WALK_MAX];  // contiguous along dimension 0 and no conversion
     bool constant[MK_WALK_MAX]; // one element everywhere
     bool repeats[MK_WALK_MAX];  // the same row along dimension 1
+    bool stream;                // the output goes past the caches
 } plan;
 
 typedef struct {
@@ -51,6 +55,14 @@ static void store_tile(const plan *p, tile_buffers *buffers, char *at, int64_t r
     const mk_walk *w = &p->walk;
     int64_t size = p->size[0], s0 = w->strides[0][0], s1 = w->rank > 1 ? w->strides[1][0] : 0;
     const char *values = buffers->values[0];
+    if (p->stream) {
+        if (p->storage[0] != p->compute[0]) {
+            mk_convert(buffers->raw, p->storage[0], values, p->compute[0], rows * columns);
+            values = buffers->raw;
+        }
+        for (int64_t r = 0; r < rows; r++) mk_stream(at + r * s1, values + r * columns * size, columns * size);
+        return;
+    }
     if (p->storage[0] != p->compute[0]) {
         bool contiguous = s0 == size && (rows == 1 || s1 == columns * size);
         mk_convert(contiguous ? at : buffers->raw, p->storage[0], values, p->compute[0], rows * columns);
@@ -103,7 +115,7 @@ static void run_tiles(void *context, int64_t begin, int64_t end) {
         int64_t step[MK_WALK_MAX]; // from row to row of what the kernel gets
         for (int32_t k = 0; k < operands; k++) {
             bool dense = p->direct[k] && (rows == 1 || w->strides[1][k] == columns * p->size[k]);
-            if (dense || (p->direct[k] && columns >= NARROW)) {
+            if ((dense || (p->direct[k] && columns >= NARROW)) && !(k == 0 && p->stream)) {
                 step[k] = rows == 1 ? 0 : w->strides[1][k];
                 row_by_row |= !dense;
                 if (k > 0) in[k - 1] = at[k];
@@ -145,8 +157,21 @@ static void run_tiles(void *context, int64_t begin, int64_t end) {
 static void run_contiguous(void *context, int64_t begin, int64_t end) {
     const plan *p = context;
     const void *in[MK_WALK_MAX];
+    char *out = p->walk.data[0] + begin * p->size[0];
     for (int32_t k = 1; k < p->walk.operands; k++) in[k - 1] = p->walk.data[k] + begin * p->size[k];
-    p->kernel(p->walk.data[0] + begin * p->size[0], in, end - begin, p->parameters);
+    if (!p->stream) {
+        p->kernel(out, in, end - begin, p->parameters);
+        return;
+    }
+    _Alignas(64) char piece[PIECE];
+    const int64_t step = PIECE / p->size[0];
+    for (; begin < end; begin += step) {
+        const int64_t n = end - begin < step ? end - begin : step;
+        p->kernel(piece, in, n, p->parameters);
+        mk_stream(out, piece, n * p->size[0]);
+        out += n * p->size[0];
+        for (int32_t k = 1; k < p->walk.operands; k++) in[k - 1] = (const char *)in[k - 1] + n * p->size[k];
+    }
 }
 
 static void choose_tile(plan *p) {
@@ -244,10 +269,12 @@ void mk_elementwise(mk_kernel kernel, const void *parameters, int32_t operands, 
         for (int32_t d = 0; d < p.walk.rank; d++) p.constant[k] &= p.walk.strides[d][k] == 0;
         all_direct &= p.direct[k];
     }
+    p.stream = mk_streams(tensors[0], operands - 1, tensors + 1);
     if (p.walk.rank == 1 && all_direct) {
         mk_parallel_range(p.walk.count, grain, run_contiguous, &p);
         return;
     }
+    p.stream = p.stream && p.walk.strides[0][0] == p.size[0];
     choose_tile(&p);
     int64_t tiles = p.tiles_along * p.tiles_down;
     for (int32_t d = 2; d < p.walk.rank; d++) tiles *= p.walk.shape[d];

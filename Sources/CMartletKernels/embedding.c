@@ -8,7 +8,13 @@ typedef struct {
     const mk_tensor *out, *src;
     const int64_t *starts; // of each row's positions; one more than there are rows
     const int64_t *positions;
+    bool stream;
 } embedding_job;
+
+static void write_row(const embedding_job *job, char *to, const char *row, int64_t bytes) {
+    if (job->stream) mk_stream(to, row, bytes);
+    else memcpy(to, row, (size_t)bytes);
+}
 
 static void embedding_rows(void *context, int64_t begin, int64_t end) {
     const embedding_job *job = context;
@@ -17,30 +23,41 @@ static void embedding_rows(void *context, int64_t begin, int64_t end) {
     const int64_t step = mk_byte_stride(src, 0);
     const bool is_double = out->dtype == MK_F64;
     // A piece of a row is summed at a time.
-    float floats[MK_BLOCK];
+    _Alignas(64) double sums[MK_BLOCK];
+    _Alignas(64) char converted[MK_BLOCK * sizeof(float)];
+    _Alignas(64) static const char zeros[4096];
     for (int64_t r = begin; r < end; r++) {
+        // Positions are in the order of the rows that are written, so they can lie anywhere.
+        for (int64_t i = job->starts[r + 1]; i < job->starts[r + 1] + 2 && i < job->starts[end]; i++) {
+            mk_ahead ahead = mk_ahead_of((const char *)src->data + job->positions[i] * step, row_bytes);
+            mk_fetch(&ahead, 2048);
+        }
         char *to = (char *)out->data + r * row_bytes;
         const int64_t first = job->starts[r], last = job->starts[r + 1];
         if (last - first <= 1 && src->dtype == out->dtype) {
-            if (last == first) memset(to, 0, (size_t)row_bytes);
-            else memcpy(to, (const char *)src->data + job->positions[first] * step, (size_t)row_bytes);
+            if (last > first) write_row(job, to, (const char *)src->data + job->positions[first] * step, row_bytes);
+            else if (!job->stream) memset(to, 0, (size_t)row_bytes);
+            else
+                for (int64_t at = 0; at < row_bytes; at += (int64_t)sizeof zeros)
+                    mk_stream(to + at, zeros, mk_min64((int64_t)sizeof zeros, row_bytes - at));
             continue;
         }
         for (int64_t at = 0; at < width; at += MK_BLOCK) {
             const int64_t n = mk_min64(MK_BLOCK, width - at);
             char *piece = to + at * mk_size_of(out->dtype);
             const char *from = (const char *)src->data + at * mk_size_of(src->dtype);
-            if (is_double) {
-                memset(piece, 0, (size_t)n * sizeof(double));
-                for (int64_t i = first; i < last; i++)
-                    mk_block_axpy_f64((double *)(void *)piece, from + job->positions[i] * step, src->dtype, 1, n);
-                continue;
+            memset(sums, 0, (size_t)n * sizeof(double));
+            for (int64_t i = first; i < last; i++) {
+                const char *row = from + job->positions[i] * step;
+                if (is_double) mk_block_axpy_f64(sums, row, src->dtype, 1, n);
+                else mk_block_axpy_f32((float *)(void *)sums, row, src->dtype, 1, n);
             }
-            float *sum = out->dtype == MK_F32 ? (float *)(void *)piece : floats;
-            memset(sum, 0, (size_t)n * sizeof(float));
-            for (int64_t i = first; i < last; i++)
-                mk_block_axpy_f32(sum, from + job->positions[i] * step, src->dtype, 1, n);
-            if (sum == floats) mk_floats_to(piece, out->dtype, floats, n);
+            const void *sum = sums;
+            if (mk_is_half(out->dtype)) {
+                mk_floats_to(converted, out->dtype, (const float *)(const void *)sums, n);
+                sum = converted;
+            }
+            write_row(job, piece, sum, n * mk_size_of(out->dtype));
         }
     }
 }
@@ -68,7 +85,7 @@ void mk_embedding_backward(const mk_tensor *out, const mk_tensor *index, const m
     // Each start has moved to the next one's place.
     memmove(starts + 1, starts, (size_t)rows * sizeof(int64_t));
     starts[0] = 0;
-    embedding_job job = {out, src, starts, positions};
+    embedding_job job = {out, src, starts, positions, mk_streams(out, 1, &src)};
     mk_parallel_range(rows, mk_grain_of(out->shape[1]), embedding_rows, &job);
     mk_scratch_free(starts, bytes);
 }

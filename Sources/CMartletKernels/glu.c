@@ -7,6 +7,7 @@ typedef struct {
     int64_t length;
     int32_t dtypes[5];
     mk_glu_op op;
+    bool stream;
 } glu_job;
 
 typedef struct {
@@ -20,7 +21,9 @@ static const glu_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES(glu_table
 static const glu_table *const f64_tables[MK_ISA_COUNT] = MK_ISA_TABLES(glu_table_f64);
 
 static void run(int32_t operands, const mk_tensor *const *tensors, mk_glu_op op, bool backward) {
-    glu_job job = {.op = op};
+    const int32_t outputs = backward ? 2 : 1;
+    glu_job job = {.op = op, .stream = true};
+    for (int32_t k = 0; k < outputs; k++) job.stream &= mk_streams(tensors[k], operands - outputs, tensors + outputs);
     mk_row_walk_init(&job.walk, operands, tensors);
     bool wide = false;
     for (int32_t k = 0; k < operands; k++) {

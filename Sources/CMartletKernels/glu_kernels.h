@@ -89,9 +89,9 @@ static void RFN(glu_rows)(void *context, int64_t begin, int64_t end) {
                 for (int k = 0; k < 3; k++) piece[k] = MK_ROW_AT(runs, k, r) + at * mk_size_of(job->dtypes[k]);
                 const REAL *gate = RFN(row_in)(buffers[0], piece[1], job->dtypes[1], n);
                 const REAL *up = RFN(row_in)(buffers[1], piece[2], job->dtypes[2], n);
-                REAL *out = RFN(row_target)(buffers[0], piece[0], job->dtypes[0]);
+                REAL *out = RFN(row_target)(buffers[0], piece[0], job->dtypes[0], job->stream);
                 RFN(glu_piece)(job->op, out, gate, up, n);
-                RFN(row_out)(piece[0], job->dtypes[0], out, n);
+                RFN(row_out)(piece[0], job->dtypes[0], out, n, job->stream);
             }
 }
 
@@ -108,11 +108,11 @@ static void RFN(glu_backward_rows)(void *context, int64_t begin, int64_t end) {
                 const REAL *g = RFN(row_in)(buffers[0], piece[2], job->dtypes[2], n);
                 const REAL *gate = RFN(row_in)(buffers[1], piece[3], job->dtypes[3], n);
                 const REAL *up = RFN(row_in)(buffers[2], piece[4], job->dtypes[4], n);
-                REAL *dgate = RFN(row_target)(buffers[1], piece[0], job->dtypes[0]);
-                REAL *dup = RFN(row_target)(buffers[2], piece[1], job->dtypes[1]);
+                REAL *dgate = RFN(row_target)(buffers[1], piece[0], job->dtypes[0], job->stream);
+                REAL *dup = RFN(row_target)(buffers[2], piece[1], job->dtypes[1], job->stream);
                 RFN(glu_backward_piece)(job->op, dgate, dup, g, gate, up, n);
-                RFN(row_out)(piece[0], job->dtypes[0], dgate, n);
-                RFN(row_out)(piece[1], job->dtypes[1], dup, n);
+                RFN(row_out)(piece[0], job->dtypes[0], dgate, n, job->stream);
+                RFN(row_out)(piece[1], job->dtypes[1], dup, n, job->stream);
             }
 }
 

@@ -68,6 +68,8 @@ typedef struct gather_job {
 
 // Elements whose place is looked up before their turn.
 enum { AHEAD = 24 };
+// Bytes of rows that are fetched before their turn.
+enum { ROW_AHEAD = 4096 };
 // Bytes of a line that is read from end to end before elements are taken from it: what the second cache holds of two.
 enum { WHOLE_LINE = 1 << 18 };
 
@@ -159,20 +161,28 @@ typedef struct copy_job {
     char *out;
     const char *in, *index;
     int64_t bytes, in_step, out_step, index_step, size;
+    bool stream;
 } copy_job;
 
-// Rows lie anywhere in memory, and the processor cannot guess where the next one is.
+static const char *row_to_copy(const copy_job *job, int64_t i) {
+    int64_t k = *(const int64_t *)(job->index + i * job->index_step);
+    return job->in + (k + (k < 0 ? job->size : 0)) * job->in_step;
+}
+
+// Rows lie anywhere in memory, and the processor cannot guess where the next ones are.
 static void copy_rows(void *context, int64_t begin, int64_t end) {
     const copy_job *job = context;
-    const char *next = NULL;
-    for (int64_t i = begin; i <= end; i++) {
-        const char *row = next;
-        if (i < end) {
-            int64_t k = *(const int64_t *)(job->index + i * job->index_step);
-            next = job->in + (k + (k < 0 ? job->size : 0)) * job->in_step;
-            for (int64_t at = 0; at < job->bytes && at < 4096; at += 64) __builtin_prefetch(next + at);
+    const int64_t distance = mk_max64(1, ROW_AHEAD / job->bytes), near = mk_min64(job->bytes, ROW_AHEAD);
+    for (int64_t i = begin - distance; i < end; i++) {
+        if (i + distance < end) {
+            mk_ahead ahead = mk_ahead_of(row_to_copy(job, i + distance), near);
+            mk_fetch(&ahead, near);
         }
-        if (i > begin) memcpy(job->out + (i - 1) * job->out_step, row, (size_t)job->bytes);
+        if (i < begin) continue;
+        char *out = job->out + i * job->out_step;
+        const char *row = row_to_copy(job, i);
+        if (job->stream) mk_stream(out, row, job->bytes);
+        else memcpy(out, row, (size_t)job->bytes);
     }
 }
 
@@ -193,7 +203,8 @@ int64_t mk_index_select(const mk_tensor *out, const mk_tensor *in, const mk_tens
                         .in_step = mk_byte_stride(in, 0),
                         .out_step = mk_byte_stride(out, 0),
                         .index_step = mk_byte_stride(index, 0),
-                        .size = in->shape[0]};
+                        .size = in->shape[0],
+                        .stream = mk_streams(out, 1, &in)};
         const int64_t rows = out->shape[0], count = mk_count(out);
         if (count == 0) return -1;
         job.bytes = count / rows * mk_size_of(in->dtype);

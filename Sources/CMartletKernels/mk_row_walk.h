@@ -20,4 +20,16 @@ MK_INLINE void mk_row_walk_init(mk_walk *walk, int32_t operands, const mk_tensor
 // for (...) body with `row` 0..<count of a run: where operand k's row starts.
 #define MK_ROW_AT(runs, k, row) ((runs).at[k] + (row) * (runs).walk->strides[0][k])
 
+// Elements of a row that are computed at once.
+#define MK_PIECE 512
+
+// The row of operand `k` after `row`, for mk_fetch; nothing after the last one of a run.
+MK_INLINE mk_ahead mk_next_row(const mk_runs *runs, int32_t k, int64_t row, int64_t bytes) {
+    return mk_ahead_of(row + 1 < runs->length ? MK_ROW_AT(*runs, k, row + 1) : NULL, bytes);
+}
+// Bytes to fetch with each piece of n elements so that all of `ahead` has been when `passes` more have gone over them.
+MK_INLINE int64_t mk_share(const mk_ahead *ahead, int64_t n, int64_t passes) {
+    return mk_div_up(mk_div_up(ahead->end - ahead->at, 64), mk_div_up(n, MK_PIECE) * passes) * 64;
+}
+
 #endif

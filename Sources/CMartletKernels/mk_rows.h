@@ -2,7 +2,7 @@
 #ifndef MK_ROWS_H
 #define MK_ROWS_H
 
-#include "mk_simd.h"
+#include "mk_stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>

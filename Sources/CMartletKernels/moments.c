@@ -8,6 +8,7 @@
 
 #define MOMENTS_TILE 512     // columns at a time
 #define MOMENTS_ROWS 16      // elements of each of them at a time
+#define FETCH 128            // columns for which the next rows are fetched at a time
 #define ROW_SEGMENT 65536    // elements of a segment along rows
 #define COLUMN_SEGMENT 262144
 #define SEGMENTS 256         // at most
@@ -16,6 +17,9 @@
 typedef struct moments_table {
     double (*row[REDUCE_TYPES])(const void *in, double mean, int64_t n);
     void (*columns[REDUCE_TYPES])(double *acc, const double *mean, const void *const *rows, int64_t count, int64_t n);
+    // join of n parts of `before` elements each with others, whose share of all elements is given.
+    void (*join)(double *mean, double *squares, const double *other_mean, const double *other_squares, double share,
+                 double before, int64_t n);
 } moments_table;
 
 #define MK_KERNELS "moments_kernels.h"
@@ -133,8 +137,14 @@ static void rows_segment(void *context, int64_t chunk) {
 
 // MARK: columns
 
-static void add_rows(const moments_job *job, moments_part *parts, int64_t before, const char *const *at, int64_t count,
-                     int64_t stride, int64_t n) {
+// The parts of a tile's columns.
+typedef struct moments_tile {
+    double mean[MOMENTS_TILE], squares[MOMENTS_TILE];
+} moments_tile;
+
+// `ahead`: bytes from a row to the one whose turn is next.
+static void add_rows(const moments_job *job, moments_tile *parts, int64_t before, const char *const *at, int64_t count,
+                     int64_t stride, int64_t n, int64_t ahead) {
     double buffers[MOMENTS_ROWS][MOMENTS_TILE], acc[MOMENTS_TILE], mean[MOMENTS_TILE], squares[MOMENTS_TILE];
     const reduce_kernels *sum = mk_reduce_kernels(job->type, MK_REDUCE_SUM);
     const void *rows[MOMENTS_ROWS];
@@ -145,8 +155,26 @@ static void add_rows(const moments_job *job, moments_part *parts, int64_t before
     for (int64_t k = 0; k < count; k += 8) sum->columns(acc, rows + k, mk_min64(8, count - k), n);
     sum->fold(mean, acc, n);
     for (int64_t j = 0; j < n; j++) mean[j] /= (double)count;
-    MK_TABLE(moments_tables)->columns[job->type](squares, mean, rows, count, n);
-    for (int64_t j = 0; j < n; j++) join(&parts[j], before, (moments_part){mean[j], squares[j]}, count);
+    // The rows of the next turn lie far apart, where the processor does not fetch by itself.
+    const moments_table *table = MK_TABLE(moments_tables);
+    const int64_t size = job->type == REDUCE_F32 ? 4 : 8;
+    for (int64_t j = 0; j < n; j += FETCH) {
+        const int64_t m = mk_min64(FETCH, n - j);
+        const void *pieces[MOMENTS_ROWS];
+        for (int64_t k = 0; k < count; k++) {
+            pieces[k] = (const char *)rows[k] + j * size;
+            mk_ahead next = mk_ahead_of(at[k] + ahead + j * stride, m * stride);
+            mk_fetch(&next, m * stride);
+        }
+        table->columns[job->type](squares + j, mean + j, pieces, count, m);
+    }
+    if (before == 0) {
+        memcpy(parts->mean, mean, (size_t)n * sizeof *mean);
+        memcpy(parts->squares, squares, (size_t)n * sizeof *squares);
+    } else {
+        const double share = (double)count / (double)(before + count);
+        table->join(parts->mean, parts->squares, mean, squares, share, (double)before, n);
+    }
 }
 
 static void columns_unit(const moments_job *job, int64_t unit) {
@@ -158,6 +186,7 @@ static void columns_unit(const moments_job *job, int64_t unit) {
     mk_cursor cursor;
     mk_cursor_seek(&job->kept, &cursor, row);
     int64_t offset = cursor.at[0] - (char *)job->in->data + column * strides[0];
+    moments_tile tile_parts;
     moments_part parts[MOMENTS_TILE];
     const char *rows[MOMENTS_ROWS];
     int64_t filled = 0, count = 0;
@@ -168,12 +197,13 @@ static void columns_unit(const moments_job *job, int64_t unit) {
         for (int64_t r = 0; r < runs.length; r++) {
             rows[filled++] = runs.at[0] + offset + r * step;
             if (filled < MOMENTS_ROWS) continue;
-            add_rows(job, parts, count, rows, filled, strides[0], n);
+            add_rows(job, &tile_parts, count, rows, filled, strides[0], n, MOMENTS_ROWS * step);
             count += filled;
             filled = 0;
         }
     }
-    if (filled > 0) add_rows(job, parts, count, rows, filled, strides[0], n);
+    if (filled > 0) add_rows(job, &tile_parts, count, rows, filled, strides[0], n, 0);
+    for (int64_t j = 0; j < n; j++) parts[j] = (moments_part){tile_parts.mean[j], tile_parts.squares[j]};
     if (job->segments > 1) {
         memcpy(job->parts + segment * job->kept.count + row * width + column, parts, (size_t)n * sizeof *parts);
     } else {

@@ -45,7 +45,18 @@ MK_MOMENTS(f32, float, 32)
 MK_MOMENTS(f64, double, 16)
 #undef MK_MOMENTS
 
+static void MK_FN(moments_join)(double *restrict mean, double *restrict squares, const double *restrict other_mean,
+                                const double *restrict other_squares, double share, double before, int64_t n) {
+    MK_VECTORIZE for (int64_t j = 0; j < n; j++) {
+        double a = mean[j], b = other_mean[j], d = b - a;
+        bool finite = d - d == 0;
+        mean[j] = finite ? a + d * share : a * (1 - share) + b * share;
+        squares[j] = finite ? squares[j] + (other_squares[j] + d * d * share * before) : (double)NAN;
+    }
+}
+
 static const moments_table MK_FN(moments_table_) = {
+    .join = MK_FN(moments_join),
     .row = {[REDUCE_F32] = MK_FN(deviation_row_f32), [REDUCE_F64] = MK_FN(deviation_row_f64)},
     .columns = {[REDUCE_F32] = MK_FN(deviation_columns_f32), [REDUCE_F64] = MK_FN(deviation_columns_f64)},
 };

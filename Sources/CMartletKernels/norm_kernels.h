@@ -9,6 +9,24 @@ static void RFN(norm_scale)(void *out, const mk_tensor *weight, double offset) {
     }
 }
 
+// y = (x - mean) * rstd, scaled and shifted where that is wanted. y may be x.
+static void RFN(norm_piece)(REAL *y, const REAL *x, REAL mean, REAL rstd, const REAL *scale, const REAL *bias,
+                            int64_t n) {
+    if (scale && bias) {
+        REAL_LOOP
+        for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * rstd * scale[i] + bias[i];
+    } else if (scale) {
+        REAL_LOOP
+        for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * rstd * scale[i];
+    } else if (bias) {
+        REAL_LOOP
+        for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * rstd + bias[i];
+    } else {
+        REAL_LOOP
+        for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * rstd;
+    }
+}
+
 static REAL RFN(square_deviation)(const REAL *x, REAL mean, int64_t n) {
     MK_REASSOCIATE
     REAL sum = 0;
@@ -20,39 +38,72 @@ static void RFN(norm_forward)(void *context, int64_t begin, int64_t end) {
     const norm_job *job = context;
     const int64_t n = job->length, bytes = n * (int64_t)sizeof(REAL);
     const REAL *scale = job->scale, *bias = job->bias;
+    const int64_t out_size = mk_size_of(job->dtypes[0]), in_size = mk_size_of(job->dtypes[1]);
     REAL *means = job->mean, *rstds = job->rstd, *buffer = mk_scratch(bytes);
     int64_t index = begin;
     mk_runs runs;
     for (mk_runs_begin(&runs, &job->walk, begin, end); mk_runs_next(&runs);)
         for (int64_t r = 0; r < runs.length; r++, index++) {
-            void *out = MK_ROW_AT(runs, 0, r);
-            const REAL *x = RFN(row_in)(buffer, MK_ROW_AT(runs, 1, r), job->dtypes[1], n);
-            REAL *y = RFN(row_target)(buffer, out, job->dtypes[0]);
-            const REAL mean = job->rms ? 0 : RFN(row_sum)(x, n) / (REAL)n;
-            const REAL rstd = (REAL)1 / RFN(sqrt)(RFN(square_deviation)(x, mean, n) / (REAL)n + (REAL)job->eps);
+            char *out = MK_ROW_AT(runs, 0, r);
+            const char *in = MK_ROW_AT(runs, 1, r);
+            mk_ahead ahead = mk_next_row(&runs, 1, r, n * in_size);
+            const int64_t share = mk_share(&ahead, n, job->rms ? 2 : 3);
+            REAL sum = 0, squares = 0;
+            const REAL *x = in_size == sizeof(REAL) ? (const REAL *)(const void *)in : buffer;
+            for (int64_t at = 0; at < n; at += MK_PIECE) {
+                const int64_t m = mk_min64(MK_PIECE, n - at);
+                RFN(row_in)(buffer + at, in + at * in_size, job->dtypes[1], m);
+                if (job->rms) continue;
+                mk_fetch(&ahead, share);
+                sum += RFN(row_sum)(x + at, m);
+            }
+            const REAL mean = sum / (REAL)n;
+            for (int64_t at = 0; at < n; at += MK_PIECE) {
+                mk_fetch(&ahead, share);
+                squares += RFN(square_deviation)(x + at, mean, mk_min64(MK_PIECE, n - at));
+            }
+            const REAL rstd = (REAL)1 / RFN(sqrt)(squares / (REAL)n + (REAL)job->eps);
             if (means) means[index] = mean;
             if (rstds) rstds[index] = rstd;
-            if (scale && bias) {
-                REAL_LOOP
-                for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * rstd * scale[i] + bias[i];
-            } else if (scale) {
-                REAL_LOOP
-                for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * rstd * scale[i];
-            } else if (bias) {
-                REAL_LOOP
-                for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * rstd + bias[i];
-            } else {
-                REAL_LOOP
-                for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * rstd;
+            for (int64_t at = 0; at < n; at += MK_PIECE) {
+                const int64_t m = mk_min64(MK_PIECE, n - at);
+                mk_fetch(&ahead, share);
+                REAL *y = RFN(row_target)(buffer + at, out + at * out_size, job->dtypes[0], job->stream);
+                RFN(norm_piece)(y, x + at, mean, rstd, scale ? scale + at : NULL, bias ? bias + at : NULL, m);
+                RFN(row_out)(out + at * out_size, job->dtypes[0], y, m, job->stream);
             }
-            RFN(row_out)(out, job->dtypes[0], y, n);
         }
     mk_scratch_free(buffer, bytes);
 }
 
-// Sums of scaled g, and of scaled g times the normalised x.
-static void RFN(norm_sums)(const REAL *g, const REAL *x, const REAL *scale, REAL mean, REAL rstd, int64_t n,
-                           REAL *plain, REAL *weighted) {
+// Adds a row's part to the gradients of weight and bias; NULL for one that is not wanted.
+static void RFN(norm_gradients)(REAL *dweight, REAL *dbias, const REAL *g, const REAL *x, REAL mean, REAL rstd,
+                                int64_t n) {
+    if (dweight) {
+        REAL_LOOP
+        for (int64_t i = 0; i < n; i++) dweight[i] += g[i] * ((x[i] - mean) * rstd);
+    }
+    if (dbias) {
+        REAL_LOOP
+        for (int64_t i = 0; i < n; i++) dbias[i] += g[i];
+    }
+}
+
+// dx may be g.
+static void RFN(norm_backward_piece)(REAL *dx, const REAL *g, const REAL *x, const REAL *scale, REAL mean, REAL rstd,
+                                     REAL shift, REAL slope, int64_t n) {
+    if (scale) {
+        REAL_LOOP
+        for (int64_t i = 0; i < n; i++) dx[i] = rstd * (g[i] * scale[i] - shift - (x[i] - mean) * slope);
+    } else {
+        REAL_LOOP
+        for (int64_t i = 0; i < n; i++) dx[i] = rstd * (g[i] - shift - (x[i] - mean) * slope);
+    }
+}
+
+// Adds the sums of scaled g, and of scaled g times the centred x.
+static void RFN(norm_sums)(const REAL *g, const REAL *x, const REAL *scale, REAL mean, int64_t n, REAL *plain,
+                           REAL *weighted) {
     MK_REASSOCIATE
     REAL a = 0, b = 0;
     if (scale) {
@@ -67,14 +118,16 @@ static void RFN(norm_sums)(const REAL *g, const REAL *x, const REAL *scale, REAL
             b += g[i] * (x[i] - mean);
         }
     }
-    *plain = a;
-    *weighted = b * rstd;
+    *plain += a;
+    *weighted += b;
 }
 
 static void RFN(norm_backward)(void *context, int64_t chunk) {
     const norm_job *job = context;
     const int64_t n = job->length, bytes = 2 * n * (int64_t)sizeof(REAL);
     const REAL *scale = job->scale, *means = job->mean, *rstds = job->rstd;
+    const int64_t g_size = mk_size_of(job->dtypes[0]), x_size = mk_size_of(job->dtypes[1]);
+    const int64_t dx_size = mk_size_of(job->dtypes[2]);
     REAL *buffer = mk_scratch(bytes);
     REAL *dweight = (REAL *)job->partials + 2 * chunk * n, *dbias = dweight + n;
     if (job->wants_weight) memset(dweight, 0, (size_t)n * sizeof(REAL));
@@ -84,31 +137,35 @@ static void RFN(norm_backward)(void *context, int64_t chunk) {
     mk_runs runs;
     for (mk_runs_begin(&runs, &job->walk, begin, end); mk_runs_next(&runs);)
         for (int64_t r = 0; r < runs.length; r++, index++) {
-            const REAL *g = RFN(row_in)(buffer, MK_ROW_AT(runs, 0, r), job->dtypes[0], n);
-            const REAL *x = RFN(row_in)(buffer + n, MK_ROW_AT(runs, 1, r), job->dtypes[1], n);
+            const char *g_in = MK_ROW_AT(runs, 0, r), *x_in = MK_ROW_AT(runs, 1, r);
+            const REAL *g = g_size == sizeof(REAL) ? (const REAL *)(const void *)g_in : buffer;
+            const REAL *x = x_size == sizeof(REAL) ? (const REAL *)(const void *)x_in : buffer + n;
             const REAL mean = means && !job->rms ? means[index] : 0, rstd = rstds[index];
-            if (job->wants_weight) {
-                REAL_LOOP
-                for (int64_t i = 0; i < n; i++) dweight[i] += g[i] * ((x[i] - mean) * rstd);
-            }
-            if (job->wants_bias) {
-                REAL_LOOP
-                for (int64_t i = 0; i < n; i++) dbias[i] += g[i];
+            mk_ahead g_ahead = mk_next_row(&runs, 0, r, n * g_size), x_ahead = mk_next_row(&runs, 1, r, n * x_size);
+            const int64_t g_share = mk_share(&g_ahead, n, 2), x_share = mk_share(&x_ahead, n, 2);
+            REAL plain = 0, weighted = 0;
+            for (int64_t at = 0; at < n; at += MK_PIECE) {
+                const int64_t m = mk_min64(MK_PIECE, n - at);
+                RFN(row_in)(buffer + at, g_in + at * g_size, job->dtypes[0], m);
+                RFN(row_in)(buffer + n + at, x_in + at * x_size, job->dtypes[1], m);
+                mk_fetch(&g_ahead, g_share);
+                mk_fetch(&x_ahead, x_share);
+                RFN(norm_gradients)(job->wants_weight ? dweight + at : NULL, job->wants_bias ? dbias + at : NULL,
+                                    g + at, x + at, mean, rstd, m);
+                if (job->wants_dx)
+                    RFN(norm_sums)(g + at, x + at, scale ? scale + at : NULL, mean, m, &plain, &weighted);
             }
             if (!job->wants_dx) continue;
-            REAL plain, weighted;
-            RFN(norm_sums)(g, x, scale, mean, rstd, n, &plain, &weighted);
-            const REAL shift = job->rms ? 0 : plain / (REAL)n, slope = weighted / (REAL)n * rstd;
-            void *out = MK_ROW_AT(runs, 2, r);
-            REAL *dx = RFN(row_target)(buffer, out, job->dtypes[2]);
-            if (scale) {
-                REAL_LOOP
-                for (int64_t i = 0; i < n; i++) dx[i] = rstd * (g[i] * scale[i] - shift - (x[i] - mean) * slope);
-            } else {
-                REAL_LOOP
-                for (int64_t i = 0; i < n; i++) dx[i] = rstd * (g[i] - shift - (x[i] - mean) * slope);
+            const REAL shift = job->rms ? 0 : plain / (REAL)n, slope = weighted * rstd / (REAL)n * rstd;
+            char *out = MK_ROW_AT(runs, 2, r);
+            for (int64_t at = 0; at < n; at += MK_PIECE) {
+                const int64_t m = mk_min64(MK_PIECE, n - at);
+                mk_fetch(&g_ahead, g_share);
+                mk_fetch(&x_ahead, x_share);
+                REAL *dx = RFN(row_target)(buffer + at, out + at * dx_size, job->dtypes[2], job->stream);
+                RFN(norm_backward_piece)(dx, g + at, x + at, scale ? scale + at : NULL, mean, rstd, shift, slope, m);
+                RFN(row_out)(out + at * dx_size, job->dtypes[2], dx, m, job->stream);
             }
-            RFN(row_out)(out, job->dtypes[2], dx, n);
         }
     mk_scratch_free(buffer, bytes);
 }

@@ -11,7 +11,7 @@ MK_INLINE REAL *RFN(optim_load)(const optim_job *job, REAL *buffer, int64_t at, 
     return buffer;
 }
 MK_INLINE void RFN(optim_store)(const optim_job *job, const REAL *p, int64_t at, int64_t n) {
-    RFN(row_out)(job->param + at * mk_size_of(job->param_dtype), job->param_dtype, p, n);
+    RFN(row_out)(job->param + at * mk_size_of(job->param_dtype), job->param_dtype, p, n, false);
 }
 
 static void RFN(adam_range)(void *context, int64_t begin, int64_t end) {
@@ -157,10 +157,10 @@ static void RFN(ema_range)(void *context, int64_t begin, int64_t end) {
         char *place = job->average + at * mk_size_of(job->average_dtype);
         const REAL *old = RFN(row_in)(averages, place, job->average_dtype, n);
         const REAL *value = RFN(row_in)(values, job->value + at * mk_size_of(job->value_dtype), job->value_dtype, n);
-        REAL *new = RFN(row_target)(averages, place, job->average_dtype);
+        REAL *new = RFN(row_target)(averages, place, job->average_dtype, false);
         REAL_LOOP
         for (int64_t i = 0; i < n; i++) new[i] = decay *old[i] + rest *value[i];
-        RFN(row_out)(place, job->average_dtype, new, n);
+        RFN(row_out)(place, job->average_dtype, new, n, false);
     }
 }
 

@@ -37,7 +37,7 @@ reduce_total mk_reduce_identity(int type, mk_reduce_op op) {
 #define ROW_SEGMENTS 1024     // at most
 #define SHORT_RUN 64          // runs shorter than this are packed into blocks
 #define COLUMN_TILE 4096      // accumulators of a tile in columns order
-#define COLUMN_BLOCK 512      // of them at a time
+#define COLUMN_BLOCK 128      // of them at a time
 #define COLUMN_GROUP 8        // rows at a time
 #define COLUMN_FOLD 64        // rows summed in the type of the computation before the totals take them
 #define COLUMN_SEGMENT 262144 // elements of a segment in columns order
@@ -150,6 +150,22 @@ static void reduce_row(const reduce_job *job, reduce_total *total, int64_t offse
     }
 }
 
+// totals[j] = totals[j] op (row j), for rows that are one block as it lies in memory: most of the time of a short row
+// would go into finding out what it is.
+static bool reduce_plain_rows(const reduce_job *job, reduce_total *totals, const char *at, int64_t step, int64_t rows) {
+    const mk_walk *reduced = &job->reduced;
+    const int64_t n = reduced->count, stride = reduced->strides[0][0], size = mk_size_of(job->in->dtype);
+    if (reduced->rank != 1 || n > MK_BLOCK || stride != size || job->nonzero) return false;
+    if (is_plain_bf16(job, stride)) {
+        for (int64_t j = 0; j < rows; j++) job->kernels->row_bf16(&totals[j], at + j * step, n);
+        return true;
+    }
+    static const int32_t direct[REDUCE_TYPES] = {MK_F32, MK_F64, MK_I64};
+    if (job->in->dtype != direct[job->type]) return false;
+    for (int64_t j = 0; j < rows; j++) job->kernels->row(&totals[j], at + j * step, n);
+    return true;
+}
+
 static void rows_range(void *context, int64_t begin, int64_t end) {
     const reduce_job *job = context;
     enum { batch = 256 };
@@ -162,7 +178,8 @@ static void rows_range(void *context, int64_t begin, int64_t end) {
         for (int64_t i = 0; i < runs.length; i += batch) {
             int64_t n = mk_min64(batch, runs.length - i);
             fill(totals, job->identity, n);
-            for (int64_t j = 0; j < n; j++)
+            const bool done = reduce_plain_rows(job, totals, runs.at[0] + i * in_stride, in_stride, n);
+            for (int64_t j = 0; j < n && !done; j++)
                 reduce_row(job, &totals[j], offset + (i + j) * in_stride, 0, job->reduced.count);
             finish(job, runs.at[1] + i * out_stride, out_stride, totals, n);
         }
@@ -191,22 +208,24 @@ typedef union column_accumulators {
 } column_accumulators;
 
 // acc[j] = acc[j] op rows[0][j] op rows[1][j]... for n columns that are `stride` bytes apart.
+// `ahead`: bytes from a row to the one whose turn is next.
 static void add_rows(const reduce_job *job, column_accumulators *acc, const char *const *rows, int64_t count,
-                     int64_t stride, int64_t n) {
-    if (is_plain_bf16(job, stride)) {
-        const void *starts[COLUMN_GROUP];
-        for (int64_t k = 0; k < count; k++) starts[k] = rows[k];
-        job->kernels->columns_bf16(acc, starts, count, n);
-        return;
-    }
+                     int64_t stride, int64_t n, int64_t ahead) {
+    const bool plain_bf16 = is_plain_bf16(job, stride);
     double buffers[COLUMN_GROUP][COLUMN_BLOCK];
     int64_t acc_size = job->type == REDUCE_F32 ? 4 : 8;
     for (int64_t j = 0; j < n; j += COLUMN_BLOCK) {
         int64_t m = mk_min64(COLUMN_BLOCK, n - j);
         const void *blocks[COLUMN_GROUP];
-        for (int64_t k = 0; k < count; k++)
-            blocks[k] = read_block(job, (char *)buffers + k * COLUMN_BLOCK * acc_size, rows[k] + j * stride, stride, m);
-        job->kernels->columns((char *)acc + j * acc_size, blocks, count, m);
+        for (int64_t k = 0; k < count; k++) {
+            const char *at = rows[k] + j * stride;
+            // Each row is a short run, past whose end the processor does not fetch by itself.
+            mk_ahead next = mk_ahead_of(at + ahead, m * stride);
+            mk_fetch(&next, m * stride);
+            blocks[k] = plain_bf16 ? at
+                                   : read_block(job, (char *)buffers + k * COLUMN_BLOCK * acc_size, at, stride, m);
+        }
+        (plain_bf16 ? job->kernels->columns_bf16 : job->kernels->columns)((char *)acc + j * acc_size, blocks, count, m);
     }
 }
 
@@ -241,7 +260,7 @@ static void columns_unit(const reduce_job *job, int64_t unit) {
         for (int64_t r = 0; r < whole; r += pack) {
             rows[filled++] = at + r * step;
             if (filled < COLUMN_GROUP) continue;
-            add_rows(job, &acc, rows, filled, stride, packed);
+            add_rows(job, &acc, rows, filled, stride, packed, COLUMN_GROUP * pack * step);
             unfolded += filled;
             filled = 0;
             if (unfolded < COLUMN_FOLD) continue;
@@ -250,10 +269,10 @@ static void columns_unit(const reduce_job *job, int64_t unit) {
         }
         for (int64_t r = whole; r < runs.length; r++) {
             const char *rest = at + r * step;
-            add_rows(job, &acc, &rest, 1, stride, n);
+            add_rows(job, &acc, &rest, 1, stride, n, 0);
         }
     }
-    add_rows(job, &acc, rows, filled, stride, packed);
+    add_rows(job, &acc, rows, filled, stride, packed, 0);
     job->kernels->fold(totals, &acc, packed);
     for (int64_t p = 1; p < pack; p++) job->kernels->merge(totals, totals + p * n, n);
 

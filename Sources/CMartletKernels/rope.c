@@ -6,7 +6,7 @@ typedef struct {
     const mk_tensor *out, *in, *positions;
     const void *cos, *sin;
     int64_t start, half; // half: pairs that rotate
-    bool interleaved, inverse;
+    bool interleaved, inverse, stream;
 } rope_job;
 
 typedef struct {
@@ -21,7 +21,8 @@ static const rope_table *const f64_tables[MK_ISA_COUNT] = MK_ISA_TABLES(rope_tab
 
 void mk_rope(const mk_tensor *out, const mk_tensor *in, const mk_tensor *cos, const mk_tensor *sin,
              const mk_tensor *positions, int64_t start, bool interleaved, bool inverse) {
-    rope_job job = {out, in, positions, cos->data, sin->data, start, cos->shape[1], interleaved, inverse};
+    rope_job job = {out, in, positions, cos->data, sin->data, start, cos->shape[1], interleaved, inverse,
+                    mk_streams(out, 1, &in)};
     const int64_t tokens = in->shape[0] * in->shape[1], elements = in->shape[2] * in->shape[3];
     if (elements == 0) return;
     const rope_table *table = MK_TABLE(in->dtype == MK_F64 ? f64_tables : f32_tables);

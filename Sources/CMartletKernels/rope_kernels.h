@@ -44,10 +44,10 @@ static void RFN(rope_rows)(void *context, int64_t begin, int64_t end) {
         for (int64_t h = 0; h < heads; h++) {
             const REAL *x = RFN(row_in)(row, from + h * in->strides[2] * in_bytes, in->dtype, dim);
             void *target = to + h * out->strides[2] * out_bytes;
-            REAL *y = RFN(row_target)(row, target, out->dtype);
+            REAL *y = RFN(row_target)(row, target, out->dtype, job->stream);
             RFN(rope_row)(y, x, c, s, half, job->interleaved);
             if (x != y && dim > 2 * half) memcpy(y + 2 * half, x + 2 * half, (size_t)(dim - 2 * half) * sizeof *y);
-            RFN(row_out)(target, out->dtype, y, dim);
+            RFN(row_out)(target, out->dtype, y, dim, job->stream);
         }
     }
     mk_scratch_free(row, bytes);

@@ -116,13 +116,7 @@ enum Bench {
 
     /// The median time of a call, over batches of calls that are long enough for the clock.
     static func secondsPerCall(within budget: Double, _ body: () -> Void) -> Double {
-        body()
-        var calls = 1
-        while true {
-            let time = seconds { for _ in 0..<calls { body() } }
-            if time >= budget / 30 { break }
-            calls *= 2
-        }
+        let calls = batch(of: body, within: budget)
         var times: [Double] = []
         var total = 0.0
         while total < budget || times.count < 5 {
@@ -131,6 +125,33 @@ enum Bench {
             times.append(time / Double(calls))
         }
         return median(times)
+    }
+
+    /// The same with batches of `reference` in between, and the median of its time over that of `body` from one pair of
+    /// batches to the next: what a machine that others use does to one, it does to both.
+    static func secondsPerCall(
+        within budget: Double, _ body: () -> Void, beside reference: () -> Void
+    ) -> (seconds: Double, share: Double?) {
+        let calls = (batch(of: body, within: budget), batch(of: reference, within: budget))
+        var times: [Double] = []
+        var shares: [Double] = []
+        var total = 0.0
+        while total < budget || times.count < 7 {
+            let time = seconds { for _ in 0..<calls.0 { body() } } / Double(calls.0)
+            let other = seconds { for _ in 0..<calls.1 { reference() } } / Double(calls.1)
+            total += time * Double(calls.0)
+            times.append(time)
+            shares.append(other / time)
+        }
+        return (median(times), median(shares))
+    }
+
+    /// How many calls of `body` are long enough for the clock.
+    private static func batch(of body: () -> Void, within budget: Double) -> Int {
+        body()
+        var calls = 1
+        while seconds({ for _ in 0..<calls { body() } }) < budget / 30 { calls *= 2 }
+        return calls
     }
 
     /// A use of `value` that the compiler cannot see through.

@@ -5,12 +5,12 @@ import MartletNN
 extension OpCases {
     func indexing() -> [OpCase] {
         var cases: [OpCase] = []
-        for axis in 0..<2 {
-            let half = [4096, 1024]
-            cases.append(
-                plain("cat axis \(axis)", "2 of \(text(half))", [half, half], bytes: 4 * e * 4096 * 1024) {
+        for half in [[4096, 1024], [16384, 2048]] {
+            cases += (0..<2).map { axis in
+                plain("cat axis \(axis)", "2 of \(text(half))", [half, half], bytes: 4 * e * half.reduce(1, *)) {
                     Tensor.cat($0, dim: axis)
-                })
+                }
+            }
         }
         for axis in 0..<2 {
             let shape = [4096, 8192]
@@ -43,7 +43,7 @@ extension OpCases {
             },
         ]
         func sorted(_ op: String, _ shape: [Int], bytes: Int, _ body: @escaping (Tensor) -> Tensor) {
-            cases.append(plain(op, text(shape), [shape], bytes: bytes) { body($0[0]) })
+            cases.append(plain(op, text(shape), [shape], bytes: bytes, reads: op.hasPrefix("topk")) { body($0[0]) })
         }
         sorted("sort", [4096, 2048], bytes: 4096 * 2048 * (2 * e + 8)) { $0.sort(dim: 1).values }
         sorted("sort", [1 << 20], bytes: (1 << 20) * (2 * e + 8)) { $0.sort(dim: 0).values }

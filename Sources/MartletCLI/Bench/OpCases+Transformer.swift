@@ -12,23 +12,21 @@ extension OpCases {
             cases.append(plain(op, name, shapes, bytes: forward * e * n, body))
             cases.append(trained(op, name, shapes, bytes: all * e * n, body))
         }
-        for width in [512, 8192] {
-            both("softmax", [[4096, width]], forward: 2, all: 5) { $0[0].softmax(dim: -1) }
-        }
-        for width in [512, 2048] {
-            both("layer norm", [[4096, width], [width]], forward: 2, all: 5) {
+        for (rows, width) in [(4096, 512), (16384, 4096)] {
+            both("softmax", [[rows, width]], forward: 2, all: 5) { $0[0].softmax(dim: -1) }
+            both("layer norm", [[rows, width], [width]], forward: 2, all: 5) {
                 $0[0].layerNorm(weight: $0[1], eps: 1e-6)
             }
-            both("RMS norm", [[4096, width], [width]], forward: 2, all: 5) { $0[0].rmsNorm(weight: $0[1], eps: 1e-6) }
+            both("RMS norm", [[rows, width], [width]], forward: 2, all: 5) { $0[0].rmsNorm(weight: $0[1], eps: 1e-6) }
         }
-        for width in [2048, 8192] {
-            both("SwiGLU", [[4096, width], [4096, width]], forward: 3, all: 8) { $0[0].swiglu($0[1]) }
+        for (rows, width) in [(4096, 2048), (16384, 4096)] {
+            both("SwiGLU", [[rows, width], [rows, width]], forward: 3, all: 8) { $0[0].swiglu($0[1]) }
         }
         return cases
     }
 
     private func rope() -> [OpCase] {
-        [[8, 512, 8, 64], [1, 4096, 32, 128]].flatMap { shape in
+        [[8, 512, 8, 64], [4, 4096, 32, 128]].flatMap { shape in
             let tables = RotaryTables(length: shape[1], rotary: shape[3])
             let n = shape.reduce(1, *)
             return [
@@ -65,11 +63,11 @@ extension OpCases {
             cases.append(trained("linear", name, shapes, flops: 3 * flops) { $0[0].linear($0[1]) })
         }
         // What decoding consists of: the weights are read once.
-        for (rows, inputs, outputs) in [(1, 512, 2048), (1, 2048, 8192), (8, 2048, 8192)] {
+        for (rows, inputs, outputs) in [(1, 512, 2048), (1, 8192, 8192), (8, 8192, 8192)] {
             cases.append(
                 plain(
                     "linear", "\(rows)x\(inputs)x\(outputs)", [[rows, inputs], [outputs, inputs]],
-                    bytes: e * inputs * outputs
+                    bytes: e * inputs * outputs, reads: true
                 ) { $0[0].linear($0[1]) })
         }
         return cases
@@ -110,9 +108,8 @@ extension OpCases {
     }
 
     private func embeddings() -> [OpCase] {
-        [8192, 65536].flatMap { vocabulary -> [OpCase] in
+        [(4096, 8192), (4096, 65536), (65536, 65536)].flatMap { tokens, vocabulary -> [OpCase] in
             let width = 512
-            let tokens = 4096
             let name = "\(tokens) of \(vocabulary)x\(width)"
             let moved = 2 * e * tokens * width
             return [

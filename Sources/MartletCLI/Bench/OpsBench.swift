@@ -37,6 +37,8 @@ struct OpsBench: ParsableCommand {
         let seconds: Double
         let bytes: Int?
         let gbPerSecond: Double?
+        let share: Double?
+        let reference: String?
         let flops: Double?
         let gflops: Double?
     }
@@ -55,13 +57,24 @@ struct OpsBench: ParsableCommand {
                 Terminal.print("\(c.op)  \(c.shape)")
                 continue
             }
-            let time = Bench.secondsPerCall(within: seconds, c.prepare())
+            let (time, share) = measure(c)
             try Bench.emit(
                 Record(
                     op: c.op, shape: c.shape, dtype: "\(type)", threads: CPU.threadCount, isa: CPU.instructionSet,
-                    seconds: time, bytes: c.bytes, gbPerSecond: c.bytes.map { Double($0) / time / 1e9 }, flops: c.flops,
-                    gflops: c.flops.map { $0 / time / 1e9 }))
+                    seconds: time, bytes: c.bytes, gbPerSecond: c.bytes.map { Double($0) / time / 1e9 },
+                    share: share, reference: c.bytes.map { _ in c.reads ? "read" : "copy" }, flops: c.flops, gflops: c.flops.map { $0 / time / 1e9 }))
         }
+    }
+
+    /// Seconds a call and, where the op's bytes are known, the time of a copy that moves as many over that; for an op that
+    /// only reads, the time of a sum over as many. Two cores read less at once than they copy.
+    private func measure(_ c: OpCase) -> (seconds: Double, share: Double?) {
+        guard let bytes = c.bytes else { return (Bench.secondsPerCall(within: seconds, c.prepare()), nil) }
+        let from = Tensor.zeros([max(bytes / (c.reads ? 4 : 8), 1)])
+        let to = c.reads ? nil : Tensor.zeros(like: from)
+        return Bench.secondsPerCall(within: seconds, c.prepare(), beside: {
+            if let to { to.copyInPlace(from) } else { Bench.keep(from.sum()) }
+        })
     }
 }
 
@@ -71,6 +84,8 @@ struct OpCase {
     let shape: String
     var bytes: Int?
     var flops: Double?
+    /// Whether nearly all of `bytes` are read, as in a reduction.
+    var reads = false
     /// Makes the operands; gives what is timed.
     let prepare: () -> () -> Void
 }
@@ -91,10 +106,10 @@ struct OpCases {
 
     /// A row of an op whose result is dropped, on operands of `shapes`.
     func plain(
-        _ op: String, _ shape: String, _ shapes: [[Int]], bytes: Int? = nil, flops: Double? = nil,
+        _ op: String, _ shape: String, _ shapes: [[Int]], bytes: Int? = nil, reads: Bool = false, flops: Double? = nil,
         _ body: @escaping ([Tensor]) -> Tensor
     ) -> OpCase {
-        OpCase(op: op, shape: shape, bytes: bytes, flops: flops) {
+        OpCase(op: op, shape: shape, bytes: bytes, flops: flops, reads: reads) {
             let operands = shapes.map(random)
             return { Bench.keep(body(operands)) }
         }

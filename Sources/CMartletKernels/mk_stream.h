@@ -1,0 +1,30 @@
+// Private to the kernels: stores past the caches, for outputs that are larger than they are. See stream.c.
+#ifndef MK_STREAM_H
+#define MK_STREAM_H
+
+#include "mk_simd.h"
+
+// Whether `out` is better written past the caches: it is large and none of the `count` inputs.
+bool mk_streams(const mk_tensor *out, int32_t count, const mk_tensor *const *in);
+
+// Copies bytes past the caches where they fill cache lines. Other threads see them when the chunk of mk_parallel has ended.
+void mk_stream(void *out, const void *in, int64_t bytes);
+
+// MARK: reading ahead
+//
+// A row that goes through several passes in the first-level cache leaves the memory idle meanwhile, unless each pass
+// fetches a part of the next row.
+typedef struct mk_ahead {
+    const char *at, *end;
+} mk_ahead;
+
+// What mk_fetch fetches next: nothing where `row` is NULL.
+MK_INLINE mk_ahead mk_ahead_of(const void *row, int64_t bytes) {
+    return (mk_ahead){(const char *)row, row ? (const char *)row + bytes : (const char *)row};
+}
+MK_INLINE void mk_fetch(mk_ahead *ahead, int64_t bytes) {
+    const char *to = ahead->end - ahead->at > bytes ? ahead->at + bytes : ahead->end;
+    for (; ahead->at < to; ahead->at += 64) __builtin_prefetch(ahead->at, 0, 2);
+}
+
+#endif
