@@ -15,6 +15,7 @@ static const arg_table *const arg_tables[MK_ISA_COUNT] = MK_ISA_TABLES(arg_table
 #define TILE 4096           // lines of one piece of work across them
 #define BLOCK 512           // of them at a time
 #define GROUP 4             // elements of each of them at a time
+#define SEARCH 32           // elements of a block that are compared at once
 #define SEGMENT 65536       // elements of a line in one piece of work
 #define TILE_SEGMENT (1 << 20) // of a tile of lines
 #define SEGMENTS 256        // at most
@@ -80,6 +81,15 @@ static best_element best_of_line(const arg_job *job, const char *line, int64_t b
     }
     int64_t n = mk_min64(MK_BLOCK, end - best.index), j = 0;
     const void *block = mk_reduce_block(job->type, &buffer, line + best.index * job->step, dtype, job->step, n);
+    // Many at a time, then one by one where it is among them.
+    if (job->type == REDUCE_F32 && best.value.d == best.value.d) {
+        const float *x = block, value = (float)best.value.d;
+        for (; j + SEARCH < n; j += SEARCH) {
+            int32_t found = 0;
+            for (int64_t l = 0; l < SEARCH; l++) found |= x[j + l] == value;
+            if (found) break;
+        }
+    }
     for (; j < n - 1; j++) {
         reduce_total x = widen(job->type, block, j);
         if (job->type == REDUCE_I64 ? x.i == best.value.i

@@ -19,6 +19,7 @@ typedef struct {
 
 // Rows and columns of one tile of a transposition.
 #define SQUARE 64
+#define LARGE_SQUARE 256 // of outputs past the caches
 
 static void copy_bytes(void *context, int64_t begin, int64_t end) {
     const copy_plan *p = context;
@@ -51,7 +52,13 @@ static void copy_tiles(void *context, int64_t begin, int64_t end) {
         if (p->transposes) {
             mk_transpose(out, out_1, in, w->strides[0][1], p->size, rows, columns, p->stream);
         } else if (p->stream && w->strides[0][0] == p->size && w->strides[0][1] == p->size) {
-            for (int64_t r = 0; r < rows; r++) mk_stream(out + r * out_1, in + r * in_1, columns * p->size);
+            // Short rows lie too far apart for the processor to fetch the next ones by itself.
+            const int64_t bytes = columns * p->size, distance = 4096 / bytes * in_1;
+            for (int64_t r = 0; r < rows; r++, out += out_1, in += in_1) {
+                mk_ahead ahead = mk_ahead_of(in + distance, distance > 0 ? bytes : 0);
+                mk_fetch(&ahead, bytes);
+                mk_stream(out, in, bytes);
+            }
         } else {
             mk_copy_2d(out, w->strides[0][0], out_1, in, w->strides[0][1], in_1, p->size, rows, columns);
         }
@@ -83,11 +90,11 @@ static void copy_same(const mk_tensor *out, const mk_tensor *in) {
         p.rows = MK_GRAIN / p.columns;
     } else {
         // Both sides of a transposition stay in the caches and use whole cache lines.
-        const int64_t tile = SQUARE * SQUARE;
-        p.columns = width < SQUARE ? width : SQUARE;
-        p.rows = height < SQUARE ? height : SQUARE;
-        if (p.rows < SQUARE) p.columns = width < tile / p.rows ? width : tile / p.rows;
-        else if (p.columns < SQUARE) p.rows = height < tile / p.columns ? height : tile / p.columns;
+        const int64_t side = p.stream ? LARGE_SQUARE : SQUARE, tile = side * side;
+        p.columns = width < side ? width : side;
+        p.rows = height < side ? height : side;
+        if (p.rows < side) p.columns = width < tile / p.rows ? width : tile / p.rows;
+        else if (p.columns < side) p.rows = height < tile / p.columns ? height : tile / p.columns;
     }
     p.transposes = w->rank > 1 && w->strides[0][0] == p.size && w->strides[1][1] == p.size && p.columns > 1 &&
                    w->strides[0][1] != 0 && w->strides[0][1] != p.size;

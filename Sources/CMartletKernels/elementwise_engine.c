@@ -14,6 +14,8 @@
 #define RUN 1024
 // Bytes of an output past the caches that are computed at once.
 #define PIECE 4096
+// Rows of a tile that are fetched before their turn.
+#define ROWS_AHEAD 4
 // Elements of an operation that is over sooner than a plan for it would be made.
 #define SMALL 512
 
@@ -131,8 +133,14 @@ static void run_tiles(void *context, int64_t begin, int64_t end) {
             loaded_rows[k] = rows;
         }
         char *out = stored ? at[0] : buffers.values[0];
+        // Short rows lie too far apart for the processor to fetch the next ones by itself.
+        const bool fetches = rows > ROWS_AHEAD && columns <= 512;
         if (row_by_row) {
             for (int64_t r = 0; r < rows; r++) {
+                for (int32_t k = 1; k < operands && fetches; k++) {
+                    mk_ahead ahead = mk_ahead_of((const char *)in[k - 1] + ROWS_AHEAD * step[k], columns * p->size[k]);
+                    mk_fetch(&ahead, columns * p->size[k]);
+                }
                 p->kernel(out + r * step[0], in, columns, p->parameters);
                 for (int32_t k = 1; k < operands; k++) in[k - 1] = (const char *)in[k - 1] + step[k];
             }
@@ -185,8 +193,15 @@ static void choose_tile(plan *p) {
         transposed |= s0 != 0 && s1 != 0 && (s1 < 0 ? -s1 : s1) * 4 <= (s0 < 0 ? -s0 : s0);
     }
     if (transposed && width > 32) {
-        p->rows = height < 64 ? height : 64;
-        p->columns = width < MK_TILE / p->rows ? width : MK_TILE / p->rows;
+        // Squares as large as the buffers hold, so that both sides of the transposition have long runs.
+        int64_t most = MK_TILE * 8, side = 64;
+        for (int32_t k = 0; k < w->operands; k++) {
+            int64_t size = mk_size_of(p->compute[k]) > p->size[k] ? mk_size_of(p->compute[k]) : p->size[k];
+            if (MK_TILE * 8 / size < most) most = MK_TILE * 8 / size;
+        }
+        while (4 * side * side <= most) side *= 2;
+        p->rows = height < side ? height : side;
+        p->columns = width < most / p->rows ? width : most / p->rows;
     } else if (width >= (staged ? RUN / 2 : 128)) {
         p->columns = width < RUN ? width : RUN;
         p->rows = 1;

@@ -81,6 +81,9 @@ static void add_block(const moments_job *job, moments_part *part, int64_t *count
     reduce_total sum = {.d = 0};
     mk_reduce_kernels(job->type, MK_REDUCE_SUM)->row(&sum, block, n);
     double mean = sum.d / (double)n;
+    // Of the block that is probably next.
+    mk_ahead ahead = mk_ahead_of((const char *)in + n * stride, n * stride);
+    mk_fetch(&ahead, n * stride);
     join(part, *count, (moments_part){mean, MK_TABLE(moments_tables)->row[job->type](block, mean, n)}, n);
     *count += n;
 }

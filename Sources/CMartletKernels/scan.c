@@ -13,6 +13,7 @@ typedef struct scan_table {
 static const scan_table *const scan_tables[MK_ISA_COUNT] = MK_ISA_TABLES(scan_table_);
 
 #define TILE 512      // lines at a time when working across them
+#define GROUP 4       // rows of them that are computed before they are written past the caches
 #define SEGMENT 65536 // elements of a long line that one thread scans
 
 typedef struct scan_job {
@@ -23,7 +24,7 @@ typedef struct scan_job {
     int type; // REDUCE_F64 or REDUCE_I64
     const reduce_kernels *kernels;
     reduce_total identity;
-    bool reverse;
+    bool reverse, stream;
     int64_t length, in_step, out_step;
     int64_t tiles;
     int64_t segments;
@@ -83,11 +84,27 @@ static void read_block(const scan_job *job, reduce_total *block, const char *in,
 
 // MARK: along lines
 
+// Running sums of n contiguous elements, by the kernel for them.
+static void sum_line(const scan_job *job, const char *in, char *out, int64_t n, double *carry) {
+    const int32_t dtype = job->in->dtype;
+    if (!job->stream) {
+        job->sums->row[dtype](carry, in, out, n, job->reverse);
+        return;
+    }
+    const int64_t size = mk_size_of(dtype);
+    _Alignas(64) double piece[MK_BLOCK];
+    for (int64_t done = 0; done < n; done += MK_BLOCK) {
+        const int64_t m = mk_min64(MK_BLOCK, n - done), at = job->reverse ? n - done - m : done;
+        job->sums->row[dtype](carry, in + at * size, piece, m, job->reverse);
+        mk_stream(out + at * size, piece, m * size);
+    }
+}
+
 // Scans elements begin..<end of a line; writes nothing when `out` is NULL (the carry is all that is wanted).
 static void scan_line(const scan_job *job, const char *in, char *out, int64_t begin, int64_t end, reduce_total *carry) {
     int64_t size = mk_size_of(job->in->dtype);
     if (job->sums && out && job->in_step == size && job->out_step == size) {
-        job->sums->row[job->in->dtype](&carry->d, in + begin * size, out + begin * size, end - begin, job->reverse);
+        sum_line(job, in + begin * size, out + begin * size, end - begin, &carry->d);
         return;
     }
     reduce_total block[MK_BLOCK];
@@ -145,6 +162,30 @@ static void scan_long_lines(scan_job *job) {
 
 // MARK: across lines
 
+// Running sums of n neighbouring lines from `in` on.
+static void sum_columns(const scan_job *job, double *acc, const char *in, int64_t in_step, char *out, int64_t out_step,
+                        int64_t n) {
+    const int32_t dtype = job->in->dtype;
+    if (!job->stream) {
+        job->sums->columns[dtype](acc, in, in_step, out, out_step, job->length, n);
+        return;
+    }
+    const int64_t bytes = n * mk_size_of(dtype);
+    _Alignas(64) double piece[GROUP][TILE];
+    for (int64_t i = 0; i < job->length; i += GROUP) {
+        const int64_t count = mk_min64(GROUP, job->length - i);
+        job->sums->columns[dtype](acc, in, in_step, (char *)piece, (int64_t)sizeof piece[0], count, n);
+        in += count * in_step;
+        for (int64_t k = 0; k < count; k++) {
+            // The next group's rows lie too far apart for the processor to fetch them by itself.
+            mk_ahead ahead = mk_ahead_of(i + GROUP + k < job->length ? in + k * in_step : NULL, bytes);
+            mk_fetch(&ahead, bytes);
+            mk_stream(out, piece[k], bytes);
+            out += out_step;
+        }
+    }
+}
+
 static void tile_range(void *context, int64_t begin, int64_t end) {
     const scan_job *job = context;
     int64_t in_stride = job->lines.strides[0][0], out_stride = job->lines.strides[0][1];
@@ -160,8 +201,8 @@ static void tile_range(void *context, int64_t begin, int64_t end) {
         for (int64_t j = 0; j < n; j++) acc[j] = job->identity;
         if (direct) {
             int64_t first_row = job->reverse ? job->length - 1 : 0, sign = job->reverse ? -1 : 1;
-            job->sums->columns[job->in->dtype](&acc->d, in + first_row * job->in_step, sign * job->in_step,
-                                               out + first_row * job->out_step, sign * job->out_step, job->length, n);
+            sum_columns(job, &acc->d, in + first_row * job->in_step, sign * job->in_step,
+                        out + first_row * job->out_step, sign * job->out_step, n);
             continue;
         }
         for (int64_t i = 0; i < job->length; i++) {
@@ -187,6 +228,7 @@ void mk_scan(mk_scan_op op, const mk_tensor *out, const mk_tensor *in, int32_t d
                     .op = op,
                     .type = mk_is_float(in->dtype) ? REDUCE_F64 : REDUCE_I64,
                     .reverse = reverse,
+                    .stream = mk_streams(out, 1, &in),
                     .length = in->rank > 0 ? in->shape[dim] : 1,
                     .in_step = in->rank > 0 ? mk_byte_stride(in, dim) : 0,
                     .out_step = in->rank > 0 ? mk_byte_stride(out, dim) : 0};

@@ -35,9 +35,15 @@
         int64_t c = 0;                                                                                                 \
         for (; c + N <= columns; c += N) {                                                                             \
             int64_t r = 0;                                                                                             \
-            for (; r + N <= rows; r += N)                                                                              \
+            for (; r + N <= rows; r += N) {                                                                            \
+                /* Lines that lie far apart are not fetched by the processor itself. */                                \
+                if (in_0 >= 1024) {                                                                                    \
+                    const char *next = r + 2 * N <= rows ? in + c * in_0 + (r + N) * SIZE : in + (c + N) * in_0;       \
+                    for (int i = 0; i < N; i++) __builtin_prefetch(next + i * in_0);                                   \
+                }                                                                                                      \
                 MK_FN(transpose_block_##SIZE)(out + r * out_1 + c * SIZE, out_1, in + c * in_0 + r * SIZE, in_0,       \
                                               stream);                                                                 \
+            }                                                                                                          \
             for (; r < rows; r++)                                                                                      \
                 for (int64_t i = c; i < c + N; i++)                                                                    \
                     *(T *)(out + r * out_1 + i * SIZE) = *(const T *)(in + i * in_0 + r * SIZE);                       \
