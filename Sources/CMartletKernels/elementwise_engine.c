@@ -13,7 +13,7 @@
 // Elements of a tile that takes no transposition: the buffers of all operands stay in L1.
 #define RUN 1024
 // Bytes of an output past the caches that are computed at once.
-#define PIECE 4096
+#define PIECE 1024
 // Rows of a tile that are fetched before their turn.
 #define ROWS_AHEAD 4
 // Elements of an operation that is over sooner than a plan for it would be made.

@@ -1,0 +1,171 @@
+import Martlet
+import Testing
+
+/// Outputs of 32 MiB and more are written past the caches. They have to be, bit for bit, what the same ops give for parts
+/// of the operands, which are written through the caches; rows of odd length put every row at another place in a line.
+@Suite struct StreamedOutputTests {
+    private static let columns = 4099
+    private static let types: [DType] = [.float32, .bfloat16, .float64]
+
+    private func rows(_ dtype: DType) -> Int { (34 << 20) / dtype.byteSize / Self.columns + 1 }
+
+    private func matrix(_ dtype: DType, seed: UInt64, columns: Int = columns) -> Tensor {
+        Tensor.randn([rows(dtype), columns], generator: Generator(seed: seed)).to(dtype)
+    }
+
+    /// Calls `op` with all rows of the operands and with some hundred at a time.
+    private func expectParts(
+        _ name: String, _ operands: [Tensor], _ op: ([Tensor]) -> Tensor,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        let all = op(operands)
+        let (count, step) = (all.shape[0], 313)
+        #expect(all.count * all.dtype.byteSize >= 32 << 20, "\(name)", sourceLocation: sourceLocation)
+        for first in stride(from: 0, to: count, by: step) {
+            let length = min(step, count - first)
+            let part = op(operands.map { $0.shape[0] == count ? $0.narrow(0, start: first, length: length) : $0 })
+            #expect(
+                all.narrow(0, start: first, length: length).equal(part), "\(name), \(all.dtype), rows from \(first)",
+                sourceLocation: sourceLocation)
+        }
+    }
+
+    @Test(arguments: types)
+    func elementwise(_ dtype: DType) {
+        let (x, y) = (matrix(dtype, seed: 1), matrix(dtype, seed: 2))
+        let row = Tensor.randn([1, Self.columns], generator: Generator(seed: 3)).to(dtype)
+        let column = Tensor.randn([rows(dtype), 1], generator: Generator(seed: 4)).to(dtype)
+        let wide = matrix(dtype, seed: 5, columns: 2 * Self.columns)
+        let mask = x .> y
+        expectParts("add", [x, y]) { $0[0] + $0[1] }
+        expectParts("add number", [x]) { $0[0] + 1.5 }
+        expectParts("add row", [x, row]) { $0[0] + $0[1] }
+        expectParts("add column", [x, column]) { $0[0] * $0[1] }
+        expectParts("strided", [x, wide]) { $0[0] - $0[1][TensorIndex.ellipsis, TensorIndex.slice(step: 2)] }
+        expectParts("exp", [x]) { $0[0].exp() }
+        expectParts("gelu", [x]) { $0[0].gelu() }
+        expectParts("masked fill", [x, mask]) { $0[0].maskedFill($0[1], -1) }
+        expectParts("mixed types", [x, y.to(.float32)]) { $0[0] + $0[1] }
+        expectParts("to float64", [x]) { $0[0].to(.float64) }
+        expectParts("transposed", [x, y.T.contiguous().T]) { $0[0] + $0[1] }
+    }
+
+    @Test func inPlace() {
+        let x = matrix(.float32, seed: 6)
+        let expected = x + 1
+        x.addInPlace(1)
+        #expect(x.equal(expected))
+    }
+
+    @Test(arguments: types)
+    func copies(_ dtype: DType) {
+        let x = matrix(dtype, seed: 7)
+        expectParts("rows of something wider", [matrix(dtype, seed: 8, columns: Self.columns + 7)]) {
+            $0[0].narrow(1, start: 3, length: Self.columns).contiguous()
+        }
+        // One element further, so that nothing is aligned; what lies around it stays.
+        let target = Tensor.full([x.count + 2], 7, dtype: dtype)
+        target.narrow(0, start: 1, length: x.count).copyInPlace(x.reshape([x.count]))
+        #expect(target.narrow(0, start: 1, length: x.count).equal(x.reshape([x.count])))
+        #expect(target[0].item() == 7 && target[x.count + 1].item() == 7)
+        // Heads before positions and back.
+        let heads = x.narrow(1, start: 0, length: 4096).contiguous().reshape([rows(dtype), 64, 64])
+        let turned = heads.permute([1, 0, 2]).contiguous()
+        for head in [0, 1, 31, 63] { #expect(turned.select(0, head).equal(heads.select(1, head))) }
+        let joined = Tensor.cat([x, x.narrow(1, start: 0, length: 5)], dim: 1)
+        #expect(joined.narrow(1, start: 0, length: Self.columns).equal(x))
+        #expect(joined.narrow(1, start: Self.columns, length: 5).equal(x.narrow(1, start: 0, length: 5)))
+    }
+
+    @Test(arguments: types)
+    func runningSums(_ dtype: DType) {
+        let x = matrix(dtype, seed: 9)
+        for reverse in [false, true] {
+            expectParts("along rows", [x]) { $0[0].cumsum(dim: 1, reverse: reverse) }
+            let across = x.cumsum(dim: 0, reverse: reverse)
+            for first in stride(from: 0, to: Self.columns, by: 700) {
+                let length = min(700, Self.columns - first)
+                let part = x.narrow(1, start: first, length: length).cumsum(dim: 0, reverse: reverse)
+                #expect(across.narrow(1, start: first, length: length).equal(part), "\(dtype), columns from \(first)")
+            }
+        }
+    }
+
+    /// The gradient of `op` by its first operand.
+    private func gradient(_ operands: [Tensor], _ by: Int, _ op: ([Tensor]) -> Tensor) -> Tensor {
+        var leaves = operands
+        leaves[by] = operands[by].detach().requiringGrad()
+        let out = op(leaves)
+        // No two rows have the same gradient, and it is the same for a part as for all.
+        let weight = noGrad { operands[0] * 0.5 + 0.25 }
+        return grad(of: (out * weight).sum(), wrt: [leaves[by]])[0]
+    }
+
+    @Test(arguments: types)
+    func rowsOfFusedOps(_ dtype: DType) {
+        let (x, y) = (matrix(dtype, seed: 10), matrix(dtype, seed: 11))
+        let weight = Tensor.randn([Self.columns], generator: Generator(seed: 12)).to(dtype)
+        let bias = Tensor.randn([Self.columns], generator: Generator(seed: 13)).to(dtype)
+        let ops: [(String, [Tensor], ([Tensor]) -> Tensor)] = [
+            ("softmax", [x], { $0[0].softmax(dim: -1) }),
+            ("log-softmax", [x], { $0[0].logSoftmax(dim: -1) }),
+            ("layer norm", [x, weight, bias], { $0[0].layerNorm(weight: $0[1], bias: $0[2]) }),
+            ("layer norm without weight", [x], { $0[0].layerNorm() }),
+            ("RMS norm", [x, weight], { $0[0].rmsNorm(weight: $0[1]) }),
+            ("SwiGLU", [x, y], { $0[0].swiglu($0[1]) }),
+        ]
+        for (name, operands, op) in ops {
+            expectParts(name, operands, op)
+            expectParts("gradient of \(name)", operands) { gradient($0, 0, op) }
+        }
+        expectParts("gradient of SwiGLU's other operand", [x, y]) { gradient($0, 1) { $0[0].swiglu($0[1]) } }
+    }
+
+    @Test(arguments: types)
+    func rope(_ dtype: DType) {
+        let tables = RotaryTables(length: 512, rotary: 48)
+        let batch = (34 << 20) / dtype.byteSize / (512 * 8 * 72) + 1
+        let x = Tensor.randn([batch, 512, 8, 72], generator: Generator(seed: 14)).to(dtype)
+        for interleaved in [false, true] {
+            expectParts("RoPE", [x]) { $0[0].rope(tables, interleaved: interleaved) }
+            expectParts("gradient of RoPE", [x]) { gradient($0, 0) { $0[0].rope(tables, interleaved: interleaved) } }
+        }
+    }
+
+    /// Gradients of the mean over all rows and of the mean over a part differ by the number of rows, a power of two here.
+    @Test(arguments: types)
+    func crossEntropy(_ dtype: DType) {
+        let classes = dtype == .bfloat16 ? 9001 : 5003
+        let logits = Tensor.randn([2048, classes], generator: Generator(seed: 15)).to(dtype)
+        let targets = Tensor.randint(0, classes, [2048], generator: Generator(seed: 16))
+        targets[5] = Tensor(-100)
+        func gradient(_ first: Int, _ length: Int) -> Tensor {
+            let leaf = logits.narrow(0, start: first, length: length).contiguous().requiringGrad()
+            let entropy = leaf.crossEntropy(targets.narrow(0, start: first, length: length), reduction: .sum)
+            return grad(of: entropy, wrt: [leaf])[0]
+        }
+        let all = gradient(0, 2048)
+        #expect(all.count * dtype.byteSize >= 32 << 20)
+        for first in stride(from: 0, to: 2048, by: 256) {
+            #expect(all.narrow(0, start: first, length: 256).equal(gradient(first, 256)), "\(dtype), rows from \(first)")
+        }
+    }
+
+    @Test(arguments: types)
+    func embedding(_ dtype: DType) {
+        let width = dtype == .bfloat16 ? 1023 : 519
+        let count = (34 << 20) / dtype.byteSize / width + 1
+        let table = Tensor.randn([count, width], generator: Generator(seed: 17)).to(dtype)
+        let ids = Tensor.randint(0, count, [count], generator: Generator(seed: 18))
+        expectParts("embedding", [ids]) { table.embedding($0[0]) }
+        // The gradient of every row: that of each of its positions, added in order.
+        let leaf = table.requiringGrad()
+        let g = Tensor.randn([count, width], generator: Generator(seed: 19)).to(dtype)
+        leaf.embedding(ids).backward(gradient: g)
+        let found = leaf.grad!
+        #expect(found.count * dtype.byteSize >= 32 << 20)
+        let exact: DType = dtype == .bfloat16 ? .float32 : dtype
+        let sums = Tensor.zeros([count, width], dtype: exact).indexAdd(0, ids, g.to(exact))
+        #expect(found.equal(sums.to(dtype)))
+    }
+}
