@@ -9,7 +9,7 @@ typedef struct {
     void *loss, *lse;
     int64_t classes, ignore_index;
     double smoothing, z_loss, logit_scale, row_scale;
-    bool stream;
+    bool stream, fetches; // dlogits past the caches; rows of large logits before their turn
 } entropy_job;
 
 typedef struct {
@@ -39,6 +39,7 @@ void mk_cross_entropy(const mk_tensor *loss, const mk_tensor *lse, const mk_tens
         .logit_scale = logit_scale,
         .row_scale = row_scale,
         .stream = dlogits && mk_streams(dlogits, 1, &logits),
+        .fetches = mk_is_large(logits),
     };
     const entropy_table *table = MK_TABLE(logits->dtype == MK_F64 ? f64_tables : f32_tables);
     mk_parallel_range(logits->shape[0], mk_grain_of(job.classes), table->rows, &job);

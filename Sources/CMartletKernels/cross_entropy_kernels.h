@@ -23,6 +23,7 @@ static void RFN(entropy_rows)(void *context, int64_t begin, int64_t end) {
     const mk_tensor *logits = job->logits, *dlogits = job->dlogits;
     const int64_t n = job->classes, bytes = 2 * n * (int64_t)sizeof(REAL);
     const int64_t in_bytes = mk_size_of(logits->dtype), out_bytes = dlogits ? mk_size_of(dlogits->dtype) : 0;
+    const int64_t share = mk_share(n * in_bytes, n, dlogits ? 2 : 1);
     const REAL scale = (REAL)job->logit_scale, smoothing = (REAL)job->smoothing, z = (REAL)job->z_loss;
     REAL *losses = job->loss, *lses = job->lse, *buffer = mk_scratch(bytes), *e = buffer + n;
     for (int64_t r = begin; r < end; r++) {
@@ -31,9 +32,8 @@ static void RFN(entropy_rows)(void *context, int64_t begin, int64_t end) {
         const REAL *x =
             RFN(row_in)(buffer, (const char *)logits->data + r * logits->strides[0] * in_bytes, logits->dtype, n);
         const REAL top = scale >= 0 ? scale * RFN(row_max)(x, n) : scale * RFN(row_min)(x, n);
-        const char *next = r + 1 < end ? (const char *)logits->data + (r + 1) * logits->strides[0] * in_bytes : NULL;
-        mk_ahead ahead = mk_ahead_of(next, n * in_bytes);
-        const int64_t share = mk_share(&ahead, n, out ? 2 : 1);
+        const char *next = (const char *)logits->data + (r + 1) * logits->strides[0] * in_bytes;
+        mk_ahead ahead = mk_ahead_of(job->fetches && r + 1 < end ? next : NULL, n * in_bytes);
         REAL sum = 0;
         for (int64_t at = 0; at < n; at += MK_PIECE) {
             mk_fetch(&ahead, share);

@@ -23,13 +23,13 @@ MK_INLINE void mk_row_walk_init(mk_walk *walk, int32_t operands, const mk_tensor
 // Elements of a row that are computed at once.
 #define MK_PIECE 512
 
-// The row of operand `k` after `row`, for mk_fetch; nothing after the last one of a run.
-MK_INLINE mk_ahead mk_next_row(const mk_runs *runs, int32_t k, int64_t row, int64_t bytes) {
-    return mk_ahead_of(row + 1 < runs->length ? MK_ROW_AT(*runs, k, row + 1) : NULL, bytes);
+// The row of operand `k` after `row`, for mk_fetch; nothing after the last one of a run, and nothing unless `fetches`.
+MK_INLINE mk_ahead mk_next_row(const mk_runs *runs, int32_t k, int64_t row, int64_t bytes, bool fetches) {
+    return mk_ahead_of(fetches && row + 1 < runs->length ? MK_ROW_AT(*runs, k, row + 1) : NULL, bytes);
 }
-// Bytes to fetch with each piece of n elements so that all of `ahead` has been when `passes` more have gone over them.
-MK_INLINE int64_t mk_share(const mk_ahead *ahead, int64_t n, int64_t passes) {
-    return mk_div_up(mk_div_up(ahead->end - ahead->at, 64), mk_div_up(n, MK_PIECE) * passes) * 64;
+// Of a row of `bytes`, what to fetch with each piece of n elements so that all of it has been after `passes` over them.
+MK_INLINE int64_t mk_share(int64_t bytes, int64_t n, int64_t passes) {
+    return mk_div_up(mk_div_up(bytes, 64), mk_max64(mk_div_up(n, MK_PIECE), 1) * passes) * 64;
 }
 
 #endif

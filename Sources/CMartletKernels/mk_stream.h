@@ -4,6 +4,8 @@
 
 #include "mk_simd.h"
 
+// Whether a tensor is larger than the caches.
+bool mk_is_large(const mk_tensor *t);
 // Whether `out` is better written past the caches: it is large and none of the `count` inputs.
 bool mk_streams(const mk_tensor *out, int32_t count, const mk_tensor *const *in);
 
@@ -13,7 +15,7 @@ void mk_stream(void *out, const void *in, int64_t bytes);
 // MARK: reading ahead
 //
 // A row that goes through several passes in the first-level cache leaves the memory idle meanwhile, unless each pass
-// fetches a part of the next row.
+// fetches a part of the next row. For rows that are in a cache already this costs a tenth to a third of their time.
 typedef struct mk_ahead {
     const char *at, *end;
 } mk_ahead;

@@ -9,7 +9,8 @@ typedef struct {
     void *mean, *rstd;        // contiguous, of the type of the computation; may be NULL
     const void *scale, *bias; // rows of the type of the computation; NULL when absent. scale is weight + offset
     double eps;
-    bool rms, wants_dx, stream;
+    bool rms, wants_dx;
+    bool stream, fetches; // dx or out past the caches; rows of large inputs before their turn
     // Backward: rows of one chunk, and per chunk the partial sums of dweight and dbias (2 rows of `length`).
     int64_t rows_per_chunk;
     void *partials;
@@ -37,6 +38,7 @@ void mk_layer_norm(const mk_tensor *out, const mk_tensor *mean, const mk_tensor 
     const norm_table *table = MK_TABLE(in->dtype == MK_F64 ? f64_tables : f32_tables);
     norm_job job = {.dtypes = {out->dtype, in->dtype}, .eps = eps, .rms = rms};
     job.stream = mk_streams(out, 1, &in);
+    job.fetches = mk_is_large(in);
     mk_row_walk_init(&job.walk, 2, (const mk_tensor *const[]){out, in});
     const int64_t n = in->shape[in->rank - 1];
     job.length = n;
@@ -62,6 +64,7 @@ void mk_layer_norm_backward(const mk_tensor *dx, const mk_tensor *dweight, const
     const norm_table *table = MK_TABLE(in->dtype == MK_F64 ? f64_tables : f32_tables);
     norm_job job = {.dtypes = {g->dtype, in->dtype, dx ? dx->dtype : in->dtype}, .rms = rms, .wants_dx = dx != NULL};
     job.stream = dx && mk_streams(dx, 2, (const mk_tensor *const[]){g, in});
+    job.fetches = mk_is_large(in);
     mk_row_walk_init(&job.walk, dx ? 3 : 2, (const mk_tensor *const[]){g, in, dx});
     const int64_t n = in->shape[in->rank - 1];
     job.rows = job.walk.count;

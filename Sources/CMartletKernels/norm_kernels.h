@@ -10,7 +10,7 @@ static void RFN(norm_scale)(void *out, const mk_tensor *weight, double offset) {
 }
 
 // y = (x - mean) * rstd, scaled and shifted where that is wanted. y may be x.
-static void RFN(norm_piece)(REAL *y, const REAL *x, REAL mean, REAL rstd, const REAL *scale, const REAL *bias,
+MK_INLINE void RFN(norm_piece)(REAL *y, const REAL *x, REAL mean, REAL rstd, const REAL *scale, const REAL *bias,
                             int64_t n) {
     if (scale && bias) {
         REAL_LOOP
@@ -27,7 +27,7 @@ static void RFN(norm_piece)(REAL *y, const REAL *x, REAL mean, REAL rstd, const 
     }
 }
 
-static REAL RFN(square_deviation)(const REAL *x, REAL mean, int64_t n) {
+MK_INLINE REAL RFN(square_deviation)(const REAL *x, REAL mean, int64_t n) {
     MK_REASSOCIATE
     REAL sum = 0;
     for (int64_t i = 0; i < n; i++) sum += (x[i] - mean) * (x[i] - mean);
@@ -39,6 +39,7 @@ static void RFN(norm_forward)(void *context, int64_t begin, int64_t end) {
     const int64_t n = job->length, bytes = n * (int64_t)sizeof(REAL);
     const REAL *scale = job->scale, *bias = job->bias;
     const int64_t out_size = mk_size_of(job->dtypes[0]), in_size = mk_size_of(job->dtypes[1]);
+    const int64_t share = mk_share(n * in_size, n, job->rms ? 2 : 3);
     REAL *means = job->mean, *rstds = job->rstd, *buffer = mk_scratch(bytes);
     int64_t index = begin;
     mk_runs runs;
@@ -46,8 +47,7 @@ static void RFN(norm_forward)(void *context, int64_t begin, int64_t end) {
         for (int64_t r = 0; r < runs.length; r++, index++) {
             char *out = MK_ROW_AT(runs, 0, r);
             const char *in = MK_ROW_AT(runs, 1, r);
-            mk_ahead ahead = mk_next_row(&runs, 1, r, n * in_size);
-            const int64_t share = mk_share(&ahead, n, job->rms ? 2 : 3);
+            mk_ahead ahead = mk_next_row(&runs, 1, r, n * in_size, job->fetches);
             REAL sum = 0, squares = 0;
             const REAL *x = in_size == sizeof(REAL) ? (const REAL *)(const void *)in : buffer;
             for (int64_t at = 0; at < n; at += MK_PIECE) {
@@ -77,7 +77,7 @@ static void RFN(norm_forward)(void *context, int64_t begin, int64_t end) {
 }
 
 // Adds a row's part to the gradients of weight and bias; NULL for one that is not wanted.
-static void RFN(norm_gradients)(REAL *dweight, REAL *dbias, const REAL *g, const REAL *x, REAL mean, REAL rstd,
+MK_INLINE void RFN(norm_gradients)(REAL *dweight, REAL *dbias, const REAL *g, const REAL *x, REAL mean, REAL rstd,
                                 int64_t n) {
     if (dweight) {
         REAL_LOOP
@@ -90,7 +90,7 @@ static void RFN(norm_gradients)(REAL *dweight, REAL *dbias, const REAL *g, const
 }
 
 // dx may be g.
-static void RFN(norm_backward_piece)(REAL *dx, const REAL *g, const REAL *x, const REAL *scale, REAL mean, REAL rstd,
+MK_INLINE void RFN(norm_backward_piece)(REAL *dx, const REAL *g, const REAL *x, const REAL *scale, REAL mean, REAL rstd,
                                      REAL shift, REAL slope, int64_t n) {
     if (scale) {
         REAL_LOOP
@@ -102,7 +102,7 @@ static void RFN(norm_backward_piece)(REAL *dx, const REAL *g, const REAL *x, con
 }
 
 // Adds the sums of scaled g, and of scaled g times the centred x.
-static void RFN(norm_sums)(const REAL *g, const REAL *x, const REAL *scale, REAL mean, int64_t n, REAL *plain,
+MK_INLINE void RFN(norm_sums)(const REAL *g, const REAL *x, const REAL *scale, REAL mean, int64_t n, REAL *plain,
                            REAL *weighted) {
     MK_REASSOCIATE
     REAL a = 0, b = 0;
@@ -128,6 +128,7 @@ static void RFN(norm_backward)(void *context, int64_t chunk) {
     const REAL *scale = job->scale, *means = job->mean, *rstds = job->rstd;
     const int64_t g_size = mk_size_of(job->dtypes[0]), x_size = mk_size_of(job->dtypes[1]);
     const int64_t dx_size = mk_size_of(job->dtypes[2]);
+    const int64_t g_share = mk_share(n * g_size, n, 2), x_share = mk_share(n * x_size, n, 2);
     REAL *buffer = mk_scratch(bytes);
     REAL *dweight = (REAL *)job->partials + 2 * chunk * n, *dbias = dweight + n;
     if (job->wants_weight) memset(dweight, 0, (size_t)n * sizeof(REAL));
@@ -141,8 +142,7 @@ static void RFN(norm_backward)(void *context, int64_t chunk) {
             const REAL *g = g_size == sizeof(REAL) ? (const REAL *)(const void *)g_in : buffer;
             const REAL *x = x_size == sizeof(REAL) ? (const REAL *)(const void *)x_in : buffer + n;
             const REAL mean = means && !job->rms ? means[index] : 0, rstd = rstds[index];
-            mk_ahead g_ahead = mk_next_row(&runs, 0, r, n * g_size), x_ahead = mk_next_row(&runs, 1, r, n * x_size);
-            const int64_t g_share = mk_share(&g_ahead, n, 2), x_share = mk_share(&x_ahead, n, 2);
+            mk_ahead g_ahead = mk_next_row(&runs, 0, r, n * g_size, job->fetches), x_ahead = mk_next_row(&runs, 1, r, n * x_size, job->fetches);
             REAL plain = 0, weighted = 0;
             for (int64_t at = 0; at < n; at += MK_PIECE) {
                 const int64_t m = mk_min64(MK_PIECE, n - at);

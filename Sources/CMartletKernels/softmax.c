@@ -6,7 +6,8 @@ typedef struct {
     mk_walk walk;
     int64_t length;
     int32_t dtypes[3];
-    bool log, stream;
+    bool log;
+    bool stream, fetches; // past the caches; rows of large inputs before their turn
 } softmax_job;
 
 typedef struct {
@@ -20,7 +21,9 @@ static const softmax_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES(softm
 static const softmax_table *const f64_tables[MK_ISA_COUNT] = MK_ISA_TABLES(softmax_table_f64);
 
 static void run(int32_t operands, const mk_tensor *const *tensors, bool log, bool backward) {
-    softmax_job job = {.log = log, .stream = mk_streams(tensors[0], operands - 1, tensors + 1)};
+    softmax_job job = {.log = log,
+                       .stream = mk_streams(tensors[0], operands - 1, tensors + 1),
+                       .fetches = mk_is_large(tensors[1])};
     mk_row_walk_init(&job.walk, operands, tensors);
     bool wide = false;
     for (int32_t k = 0; k < operands; k++) {

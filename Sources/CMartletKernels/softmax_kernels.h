@@ -11,14 +11,14 @@ static void RFN(softmax_rows)(void *context, int64_t begin, int64_t end) {
     const softmax_job *job = context;
     const int64_t n = job->length, bytes = n * (int64_t)sizeof(REAL);
     const int64_t out_size = mk_size_of(job->dtypes[0]), in_size = mk_size_of(job->dtypes[1]);
+    const int64_t share = mk_share(n * in_size, n, 2);
     REAL *buffer = mk_scratch(bytes);
     mk_runs runs;
     for (mk_runs_begin(&runs, &job->walk, begin, end); mk_runs_next(&runs);)
         for (int64_t r = 0; r < runs.length; r++) {
             char *out = MK_ROW_AT(runs, 0, r);
             const char *in = MK_ROW_AT(runs, 1, r);
-            mk_ahead ahead = mk_next_row(&runs, 1, r, n * in_size);
-            const int64_t share = mk_share(&ahead, n, 2);
+            mk_ahead ahead = mk_next_row(&runs, 1, r, n * in_size, job->fetches);
             const REAL *x = RFN(row_in)(buffer, in, job->dtypes[1], n);
             REAL *y = RFN(row_target)(buffer, out, job->dtypes[0], job->stream);
             const REAL top = RFN(row_max)(x, n);
@@ -50,6 +50,7 @@ static void RFN(softmax_backward_rows)(void *context, int64_t begin, int64_t end
     const int64_t n = job->length, bytes = 2 * n * (int64_t)sizeof(REAL);
     const int64_t dx_size = mk_size_of(job->dtypes[0]), g_size = mk_size_of(job->dtypes[1]);
     const int64_t y_size = mk_size_of(job->dtypes[2]);
+    const int64_t g_share = mk_share(n * g_size, n, 1), y_share = mk_share(n * y_size, n, 1);
     REAL *buffer = mk_scratch(bytes);
     mk_runs runs;
     for (mk_runs_begin(&runs, &job->walk, begin, end); mk_runs_next(&runs);)
@@ -59,8 +60,7 @@ static void RFN(softmax_backward_rows)(void *context, int64_t begin, int64_t end
             const REAL *y = RFN(row_in)(buffer + n, MK_ROW_AT(runs, 2, r), job->dtypes[2], n);
             REAL *dx = RFN(row_target)(buffer, out, job->dtypes[0], job->stream);
             const REAL sum = job->log ? RFN(row_sum)(g, n) : RFN(row_dot)(g, y, n);
-            mk_ahead g_ahead = mk_next_row(&runs, 1, r, n * g_size), y_ahead = mk_next_row(&runs, 2, r, n * y_size);
-            const int64_t g_share = mk_share(&g_ahead, n, 1), y_share = mk_share(&y_ahead, n, 1);
+            mk_ahead g_ahead = mk_next_row(&runs, 1, r, n * g_size, job->fetches), y_ahead = mk_next_row(&runs, 2, r, n * y_size, job->fetches);
             for (int64_t at = 0; at < n; at += MK_PIECE) {
                 const int64_t m = mk_min64(MK_PIECE, n - at);
                 mk_fetch(&g_ahead, g_share);

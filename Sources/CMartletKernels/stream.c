@@ -18,8 +18,10 @@ static const stream_table *const stream_tables[MK_ISA_COUNT] = MK_ISA_TABLES(str
 // As much as cores that share a cache usually have there. What the system says counts the caches of all cores together.
 #define STREAM_BYTES (INT64_C(32) << 20)
 
+bool mk_is_large(const mk_tensor *t) { return mk_count(t) * mk_size_of(t->dtype) >= STREAM_BYTES; }
+
 bool mk_streams(const mk_tensor *out, int32_t count, const mk_tensor *const *in) {
-    if (mk_count(out) * mk_size_of(out->dtype) < STREAM_BYTES) return false;
+    if (!mk_is_large(out)) return false;
     // Lines that were read a moment ago are in the cache already.
     for (int32_t k = 0; k < count; k++)
         if (in[k]->data == out->data) return false;

@@ -46,11 +46,30 @@
             mk_transpose(out, out_1, in, in_0, SIZE, rows, columns, false);                                            \
         } else if (in_0 == SIZE && out_1 == SIZE) {                                                                    \
             mk_transpose(out, out_0, in, in_1, SIZE, columns, rows, false);                                            \
+        } else if (out_0 == SIZE && in_0 == 2 * SIZE) {                                                                \
+            for (int64_t r = 0; r < rows; r++) copy_even_##SIZE(out + r * out_1, in + r * in_1, columns);              \
         } else {                                                                                                       \
             copy_short_##SIZE(out, out_0, out_1, in, in_0, in_1, rows, columns);                                       \
         }                                                                                                              \
     }
 
+// Every second of 2 * columns elements, the first being one of them. The element after the last one is not read.
+#define COPY_EVEN(T, SIZE, N, ...)                                                                                     \
+    typedef T even_##SIZE __attribute__((ext_vector_type(N), aligned(SIZE), may_alias));                               \
+    static void copy_even_##SIZE(char *out, const char *in, int64_t columns) {                                         \
+        int64_t c = 0;                                                                                                 \
+        for (; c + N < columns; c += N) {                                                                              \
+            even_##SIZE low = *(const even_##SIZE *)(const void *)(in + 2 * c * SIZE);                                 \
+            even_##SIZE high = *(const even_##SIZE *)(const void *)(in + (2 * c + N) * SIZE);                          \
+            *(even_##SIZE *)(void *)(out + c * SIZE) = __builtin_shufflevector(low, high, __VA_ARGS__);                \
+        }                                                                                                              \
+        for (; c < columns; c++) ((T *)(void *)out)[c] = ((const T *)(const void *)in)[2 * c];                         \
+    }
+
+COPY_EVEN(uint8_t, 1, 8, 0, 2, 4, 6, 8, 10, 12, 14)
+COPY_EVEN(uint16_t, 2, 8, 0, 2, 4, 6, 8, 10, 12, 14)
+COPY_EVEN(uint32_t, 4, 4, 0, 2, 4, 6)
+COPY_EVEN(uint64_t, 8, 2, 0, 2)
 COPY_2D(uint8_t, 1)
 COPY_2D(uint16_t, 2)
 COPY_2D(uint32_t, 4)

@@ -127,23 +127,18 @@ enum Bench {
         return median(times)
     }
 
-    /// The same with batches of `reference` in between, and the median of its time over that of `body` from one pair of
-    /// batches to the next: what a machine that others use does to one, it does to both.
-    static func secondsPerCall(
-        within budget: Double, _ body: () -> Void, beside reference: () -> Void
-    ) -> (seconds: Double, share: Double?) {
-        let calls = (batch(of: body, within: budget), batch(of: reference, within: budget))
-        var times: [Double] = []
-        var shares: [Double] = []
+    /// The median of the time of a call of `first` over that of `second`, from one pair of batches to the next.
+    static func timeRatio(within budget: Double, of first: () -> Void, to second: () -> Void) -> Double {
+        let calls = (batch(of: first, within: budget), batch(of: second, within: budget))
+        var ratios: [Double] = []
         var total = 0.0
-        while total < budget || times.count < 7 {
-            let time = seconds { for _ in 0..<calls.0 { body() } } / Double(calls.0)
-            let other = seconds { for _ in 0..<calls.1 { reference() } } / Double(calls.1)
-            total += time * Double(calls.0)
-            times.append(time)
-            shares.append(other / time)
+        while total < 2 * budget || ratios.count < 7 {
+            let a = seconds { for _ in 0..<calls.0 { first() } }
+            let b = seconds { for _ in 0..<calls.1 { second() } }
+            total += a + b
+            ratios.append(a / Double(calls.0) / (b / Double(calls.1)))
         }
-        return (median(times), median(shares))
+        return median(ratios)
     }
 
     /// How many calls of `body` are long enough for the clock.

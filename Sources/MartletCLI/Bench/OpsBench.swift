@@ -37,8 +37,8 @@ struct OpsBench: ParsableCommand {
         let seconds: Double
         let bytes: Int?
         let gbPerSecond: Double?
-        let share: Double?
-        let reference: String?
+        let shareOfMemory: Double?
+        let memory: String?
         let flops: Double?
         let gflops: Double?
     }
@@ -57,24 +57,31 @@ struct OpsBench: ParsableCommand {
                 Terminal.print("\(c.op)  \(c.shape)")
                 continue
             }
-            let (time, share) = measure(c)
+            let body = c.prepare()
+            let time = Bench.secondsPerCall(within: seconds, body)
+            let share = shareOfMemory(c, body)
             try Bench.emit(
                 Record(
                     op: c.op, shape: c.shape, dtype: "\(type)", threads: CPU.threadCount, isa: CPU.instructionSet,
                     seconds: time, bytes: c.bytes, gbPerSecond: c.bytes.map { Double($0) / time / 1e9 },
-                    share: share, reference: c.bytes.map { _ in c.reads ? "read" : "copy" }, flops: c.flops, gflops: c.flops.map { $0 / time / 1e9 }))
+                    shareOfMemory: share,
+                    memory: share.map { _ in c.reads ? "read" : "copy" }, flops: c.flops, gflops: c.flops.map { $0 / time / 1e9 }))
         }
     }
 
-    /// Seconds a call and, where the op's bytes are known, the time of a copy that moves as many over that; for an op that
-    /// only reads, the time of a sum over as many. Two cores read less at once than they copy.
-    private func measure(_ c: OpCase) -> (seconds: Double, share: Double?) {
-        guard let bytes = c.bytes else { return (Bench.secondsPerCall(within: seconds, c.prepare()), nil) }
-        let from = Tensor.zeros([max(bytes / (c.reads ? 4 : 8), 1)])
+    /// Bytes from which on an op is compared with the memory: four times the last-level cache that cores usually share.
+    private static let beyondCaches = 128 << 20
+
+    /// The time of a copy that moves as many bytes as the op over the op's time; for an op that only reads, with the time
+    /// of a sum over as many, because two cores read less at once than they copy. The two are called in turns: what a
+    /// machine that others use does to one, it does to both. nil for what caches hold, and for what is bound by
+    /// arithmetic.
+    private func shareOfMemory(_ c: OpCase, _ body: () -> Void) -> Double? {
+        guard let bytes = c.bytes, bytes >= Self.beyondCaches else { return nil }
+        let from = Tensor.zeros([bytes / (c.reads ? 4 : 8)])
         let to = c.reads ? nil : Tensor.zeros(like: from)
-        return Bench.secondsPerCall(within: seconds, c.prepare(), beside: {
-            if let to { to.copyInPlace(from) } else { Bench.keep(from.sum()) }
-        })
+        return Bench.timeRatio(
+            within: seconds, of: { if let to { to.copyInPlace(from) } else { Bench.keep(from.sum()) } }, to: body)
     }
 }
 
