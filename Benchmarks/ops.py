@@ -1,7 +1,5 @@
 """`run.py ops`: single ops on sizes of language models."""
 
-import math
-
 import harness
 from harness import Contender
 
@@ -18,55 +16,64 @@ def run(a, tools):
     options = ["--dtype", a.dtype, "--seconds", a.seconds, *(["--filter", a.filter] if a.filter else [])]
     contenders = [Contender("martlet", tools.martlet("bench", "ops", *options)),
                   Contender("torch", tools.peer("torch_ops.py", *options))]
-    if a.filter and a.filter not in "copy":
-        # The bandwidth that the others are compared with belongs to the same run.
-        contenders.append(Contender("martlet copy", tools.martlet("bench", "ops", "--dtype", a.dtype, "--filter",
-                                                                  "copy")))
     rows = harness.interleave(contenders, a.rounds, a.threads)
     summary = summarise(rows)
     print(report(summary))
     return rows, summary
 
 
+# What the machine could do at best: a row that moves bytes is at the memory's limit from this share of a copy's rate on.
+LIMIT = 0.8
+
+
 def summarise(rows):
-    seconds = harness.medians(rows, lambda row: (row["op"], row["shape"]), lambda row: row["seconds"])
-    floors = {(row["op"], row["shape"]): row for row in rows if row["contender"].startswith("martlet")}
-    copies = {floors[key]["bytes"]: floors[key]["bytes"] / time for (contender, key), time in seconds.items()
-              if key[0] == "copy" and contender.startswith("martlet")}
+    def key(row):
+        return row["op"], row["shape"]
 
-    def copy_rate(size):
-        """The rate of the copy that moves about as many bytes: what fits in a cache moves faster."""
-        return copies[min(copies, key=lambda other: abs(math.log(other / size)))]
-
+    seconds = harness.medians(rows, key, lambda row: row["seconds"])
+    shares = harness.medians([row for row in rows if "share_of_memory" in row], key,
+                             lambda row: row["share_of_memory"])
+    ours = {key(row): row for row in rows if row["contender"] == "martlet"}
     entries = []
-    for contender, key in seconds:
+    for contender, name in seconds:
         if contender != "martlet":
             continue
-        if ("torch", key) not in seconds:
-            raise harness.Failure(f"torch_ops.py has no row {key[0]} {key[1]}")
-        ours, theirs, row = seconds["martlet", key], seconds["torch", key], floors[key]
-        entries.append({"op": key[0], "shape": key[1], "dtype": row["dtype"], "martlet_seconds": ours,
-                        "torch_seconds": theirs, "ratio": ours / theirs,
-                        "share_of_copy": row["bytes"] / ours / copy_rate(row["bytes"]) if "bytes" in row else None,
-                        "gb_per_second": row["bytes"] / ours / 1e9 if "bytes" in row else None,
-                        "gflops": row["flops"] / ours / 1e9 if "flops" in row else None})
-    return {"copy_gb_per_second": {size: rate / 1e9 for size, rate in copies.items()}, "entries": entries}
+        if ("torch", name) not in seconds:
+            raise harness.Failure(f"torch_ops.py has no row {name[0]} {name[1]}")
+        time, theirs, row = seconds["martlet", name], seconds["torch", name], ours[name]
+        entries.append({"op": name[0], "shape": name[1], "dtype": row["dtype"], "martlet_seconds": time,
+                        "torch_seconds": theirs, "ratio": time / theirs,
+                        "share_of_memory": shares.get(("martlet", name)), "memory": row.get("memory"),
+                        "gb_per_second": row["bytes"] / time / 1e9 if "bytes" in row else None,
+                        "gflops": row["flops"] / time / 1e9 if "flops" in row else None})
+    return {"entries": entries}
+
+
+def rate(e):
+    """How far an entry is from what the machine allows."""
+    if e["share_of_memory"] is not None:
+        return f"{e['share_of_memory']:.0%} of {e['memory']}"
+    if e["gflops"] is not None:
+        return f"{e['gflops']:.0f} GFLOP/s"
+    return f"{e['gb_per_second']:.0f} GB/s" if e["gb_per_second"] is not None else ""
+
+
+def lines_of(entries):
+    return [[f"{e['op']}  {e['shape']}", harness.duration(e["martlet_seconds"]), harness.duration(e["torch_seconds"]),
+             f"{e['ratio']:.2f}", rate(e)] for e in entries]
 
 
 def report(summary):
-    lines = []
-    for e in summary["entries"]:
-        floor = (f"{e['share_of_copy']:.0%} of copy" if e["share_of_copy"] is not None
-                 else f"{e['gflops']:.0f} GFLOP/s" if e["gflops"] is not None else "")
-        lines.append([f"{e['op']}  {e['shape']}", harness.duration(e["martlet_seconds"]),
-                      harness.duration(e["torch_seconds"]), f"{e['ratio']:.2f}", floor])
-    text = harness.table(["op", "martlet", "torch", "martlet/torch", "martlet's rate"], lines)
-    text += "\ncopy, read and written: " + ", ".join(
-        f"{rate:.1f} GB/s of {size / 2**20:.0f} MiB" for size, rate in summary["copy_gb_per_second"].items())
-    slower = sorted((e for e in summary["entries"] if e["ratio"] > 1), key=lambda e: -e["ratio"])
+    head = ["op", "martlet", "torch", "martlet/torch", "martlet's rate"]
+    entries = summary["entries"]
+    text = harness.table(head, lines_of(entries))
+    large = [e for e in entries if e["share_of_memory"] is not None]
+    below = sorted((e for e in large if e["share_of_memory"] < LIMIT), key=lambda e: e["share_of_memory"])
+    if below:
+        text += f"\n\nbelow {LIMIT:.0%} of the memory's rate ({len(below)} of {len(large)} that no cache holds):\n"
+        text += harness.table(head, lines_of(below))
+    slower = sorted((e for e in entries if e["ratio"] > 1), key=lambda e: -e["ratio"])
     if not slower:
-        return text + "\nnone slower than torch"
-    text += f"\n\nslower than torch ({len(slower)} of {len(summary['entries'])}):\n"
-    return text + harness.table(["op", "martlet", "torch", "martlet/torch"],
-                                [[f"{e['op']}  {e['shape']}", harness.duration(e["martlet_seconds"]),
-                                  harness.duration(e["torch_seconds"]), f"{e['ratio']:.2f}"] for e in slower])
+        return text + "\n\nnone slower than torch"
+    text += f"\n\nslower than torch ({len(slower)} of {len(entries)}):\n"
+    return text + harness.table(head, lines_of(slower))

@@ -74,6 +74,21 @@ static void store_tile(const plan *p, tile_buffers *buffers, char *at, int64_t r
     mk_copy_2d(at, s0, s1, values, size, columns * size, size, rows, columns);
 }
 
+// Computes n elements and writes them past the caches. Operands are contiguous and in the type of the computation.
+static void stream_run(const plan *p, char *out, const void **in, int64_t n) {
+    _Alignas(64) char piece[PIECE];
+    int64_t size[MK_WALK_MAX];
+    for (int32_t k = 0; k < p->walk.operands; k++) size[k] = mk_size_of(p->compute[k]);
+    const int64_t step = PIECE / size[0];
+    for (; n > 0; n -= step) {
+        const int64_t m = n < step ? n : step;
+        p->kernel(piece, in, m, p->parameters);
+        mk_stream(out, piece, m * size[0]);
+        out += m * size[0];
+        for (int32_t k = 1; k < p->walk.operands; k++) in[k - 1] = (const char *)in[k - 1] + m * size[k];
+    }
+}
+
 static void run_tiles(void *context, int64_t begin, int64_t end) {
     const plan *p = context;
     const mk_walk *w = &p->walk;
@@ -135,7 +150,10 @@ static void run_tiles(void *context, int64_t begin, int64_t end) {
         char *out = stored ? at[0] : buffers.values[0];
         // Short rows lie too far apart for the processor to fetch the next ones by itself.
         const bool fetches = rows > ROWS_AHEAD && columns <= 512;
-        if (row_by_row) {
+        if (p->stream && rows == 1 && p->storage[0] == p->compute[0]) {
+            stream_run(p, at[0], in, columns);
+            stored = true;
+        } else if (row_by_row) {
             for (int64_t r = 0; r < rows; r++) {
                 for (int32_t k = 1; k < operands && fetches; k++) {
                     mk_ahead ahead = mk_ahead_of((const char *)in[k - 1] + ROWS_AHEAD * step[k], columns * p->size[k]);
@@ -167,19 +185,8 @@ static void run_contiguous(void *context, int64_t begin, int64_t end) {
     const void *in[MK_WALK_MAX];
     char *out = p->walk.data[0] + begin * p->size[0];
     for (int32_t k = 1; k < p->walk.operands; k++) in[k - 1] = p->walk.data[k] + begin * p->size[k];
-    if (!p->stream) {
-        p->kernel(out, in, end - begin, p->parameters);
-        return;
-    }
-    _Alignas(64) char piece[PIECE];
-    const int64_t step = PIECE / p->size[0];
-    for (; begin < end; begin += step) {
-        const int64_t n = end - begin < step ? end - begin : step;
-        p->kernel(piece, in, n, p->parameters);
-        mk_stream(out, piece, n * p->size[0]);
-        out += n * p->size[0];
-        for (int32_t k = 1; k < p->walk.operands; k++) in[k - 1] = (const char *)in[k - 1] + n * p->size[k];
-    }
+    if (p->stream) stream_run(p, out, in, end - begin);
+    else p->kernel(out, in, end - begin, p->parameters);
 }
 
 static void choose_tile(plan *p) {

@@ -27,7 +27,8 @@ extension OpCases {
             plain("add", name, [shape, shape], bytes: 3 * e * n) { $0[0] + $0[1] },
             plain("add number", name, [shape], bytes: 2 * e * n) { $0[0] + 1.0 },
             plain("add row", name, [shape, [columns]], bytes: 2 * e * n) { $0[0] + $0[1] },
-            trained("add row", name, [shape, [columns]], bytes: 3 * e * n) { $0[0] + $0[1] },
+            // An addition, a copy of the gradient and its sum over the rows.
+            trained("add row", name, [shape, [columns]], bytes: 5 * e * n) { $0[0] + $0[1] },
             plain("add column", name, [shape, [rows, 1]], bytes: 2 * e * n) { $0[0] + $0[1] },
             // Every second number of whole rows: all their cache lines are read.
             plain("add strided", name, [[rows, 2 * columns], shape], bytes: 4 * e * n) {
@@ -54,7 +55,9 @@ extension OpCases {
         let functions: [(String, (Tensor) -> Tensor)] = [
             ("exp", { $0.exp() }), ("silu", { $0.silu() }), ("gelu", { $0.gelu() }), ("tanh", { $0.tanh() }),
         ]
-        return functions.map { op, function in plain(op, text(shape), [shape], bytes: 2 * e * n) { function($0[0]) } }
+        return functions.map { op, function in
+            plain(op, text(shape), [shape], bytes: 2 * e * n) { function($0[0]) }
+        }
             + [trained("silu", text(shape), [shape], bytes: 5 * e * n) { $0[0].silu() }]
     }
 
@@ -90,7 +93,9 @@ extension OpCases {
             for axis in 0..<2 {
                 cases += [
                     plain("argmax axis \(axis)", name, [matrix], bytes: e * n, reads: true) { $0[0].argmax(dim: axis) },
-                    plain("variance axis \(axis)", name, [matrix], bytes: e * n, reads: true) { $0[0].variance(dim: axis) },
+                    plain("variance axis \(axis)", name, [matrix], bytes: e * n, reads: true) {
+                        $0[0].variance(dim: axis)
+                    },
                     plain("cumsum axis \(axis)", name, [matrix], bytes: 2 * e * n) { $0[0].cumsum(dim: axis) },
                 ]
             }

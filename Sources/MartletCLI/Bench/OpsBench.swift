@@ -7,9 +7,11 @@ struct OpsBench: ParsableCommand {
         commandName: "ops",
         abstract: "Single ops on sizes of language models, against the bytes or products they need.",
         discussion: """
-            One line an op and shape. bytes is the least that the op must move to and from memory: every operand once, \
-            every result once, in the backward pass what it needs of the forward one once more; gb_per_second is that over \
-            the time, to be compared with the row 'copy' of about as many bytes. Ops bound by arithmetic have flops and gflops instead, with causal attention counted as half of all pairs. \
+            One line an op and shape. bytes is the least that the op must move to and from memory: of each op every operand \
+            once and every result once, the forward and the backward pass being two. From 128 MiB on, share_of_memory is \
+            the time of a copy (for an op that only reads: of a sum) of as many bytes, called in turns with the op, over the \
+            op's time. Ops bound by arithmetic have flops and gflops instead, with causal attention counted as half of all \
+            pairs.
             'forward and backward' includes the forward pass.
 
             Example: martlet bench ops --dtype f32 --filter softmax
@@ -65,7 +67,8 @@ struct OpsBench: ParsableCommand {
                     op: c.op, shape: c.shape, dtype: "\(type)", threads: CPU.threadCount, isa: CPU.instructionSet,
                     seconds: time, bytes: c.bytes, gbPerSecond: c.bytes.map { Double($0) / time / 1e9 },
                     shareOfMemory: share,
-                    memory: share.map { _ in c.reads ? "read" : "copy" }, flops: c.flops, gflops: c.flops.map { $0 / time / 1e9 }))
+                    memory: share.map { _ in c.reads ? "read" : "copy" }, flops: c.flops,
+                    gflops: c.flops.map { $0 / time / 1e9 }))
         }
     }
 
@@ -80,8 +83,8 @@ struct OpsBench: ParsableCommand {
         guard let bytes = c.bytes, bytes >= Self.beyondCaches else { return nil }
         let from = Tensor.zeros([bytes / (c.reads ? 4 : 8)])
         let to = c.reads ? nil : Tensor.zeros(like: from)
-        return Bench.timeRatio(
-            within: seconds, of: { if let to { to.copyInPlace(from) } else { Bench.keep(from.sum()) } }, to: body)
+        let move = { if let to { to.copyInPlace(from) } else { Bench.keep(from.sum()) } }
+        return Bench.timeRatio(within: seconds, of: move, to: body)
     }
 }
 
