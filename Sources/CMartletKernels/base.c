@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "mk_simd.h"
+#include "mk_stream.h"
 
 // MARK: threads
 
@@ -55,13 +55,6 @@ typedef struct {
     atomic_llong next;
 } parallel_job;
 
-// Stores past the caches (stream.c) are not ordered with those that tell another thread that the work is done.
-static void finish_stores(void) {
-#if defined(__x86_64__)
-    __builtin_ia32_sfence();
-#endif
-}
-
 static void parallel_worker(void *data) {
     parallel_job *job = data;
     parallel_depth++;
@@ -70,7 +63,7 @@ static void parallel_worker(void *data) {
         if (i >= job->chunks) break;
         job->fn(job->context, i);
     }
-    finish_stores();
+    mk_finish_stores();
     parallel_depth--;
 }
 
@@ -78,7 +71,7 @@ void mk_parallel(int64_t chunks, void (*fn)(void *context, int64_t chunk), void 
     int threads = mk_thread_count();
     if (chunks <= 1 || threads == 1 || parallel_depth > 0) {
         for (int64_t i = 0; i < chunks; i++) fn(context, i);
-        if (chunks > 1) finish_stores();
+        if (chunks > 1) mk_finish_stores();
         return;
     }
     parallel_job job = {.fn = fn, .context = context, .chunks = chunks};

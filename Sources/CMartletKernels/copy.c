@@ -51,7 +51,8 @@ static void copy_tiles(void *context, int64_t begin, int64_t end) {
         int64_t rows = height - row < p->rows ? height - row : p->rows;
         if (p->transposes) {
             mk_transpose(out, out_1, in, w->strides[0][1], p->size, rows, columns, p->stream);
-        } else if (p->stream && w->strides[0][0] == p->size && w->strides[0][1] == p->size) {
+        } else if (p->stream && columns * p->size >= 128 && w->strides[0][0] == p->size &&
+                   w->strides[0][1] == p->size && in_1 != 0) {
             // Short rows lie too far apart for the processor to fetch the next ones by itself.
             const int64_t bytes = columns * p->size, distance = 4096 / bytes * in_1;
             for (int64_t r = 0; r < rows; r++, out += out_1, in += in_1) {

@@ -43,4 +43,5 @@ void mk_cross_entropy(const mk_tensor *loss, const mk_tensor *lse, const mk_tens
     };
     const entropy_table *table = MK_TABLE(logits->dtype == MK_F64 ? f64_tables : f32_tables);
     mk_parallel_range(logits->shape[0], mk_grain_of(job.classes), table->rows, &job);
+    if (job.stream) mk_finish_stores();
 }

@@ -1,6 +1,6 @@
 // Runs a kernel for contiguous runs over operands of any strides and storage types.
 //
-// The common index space is cut into tiles of at most MK_TILE elements. An operand that is contiguous within the tile
+// The common index space is cut into tiles that fit buffers of MK_TILE elements of eight bytes. An operand that is contiguous within the tile
 // and stored in the type of the computation is passed as it is; any other one is gathered and converted into a buffer
 // in L1 first (the output last). So there is one loop per operation and type, and every other layout costs one more
 // pass over L1.
@@ -31,6 +31,7 @@ typedef struct {
     bool constant[MK_WALK_MAX]; // one element everywhere
     bool repeats[MK_WALK_MAX];  // the same row along dimension 1
     bool stream;                // the output goes past the caches
+    bool fetches;               // rows of operands before their turn
 } plan;
 
 typedef struct {
@@ -62,7 +63,8 @@ static void store_tile(const plan *p, tile_buffers *buffers, char *at, int64_t r
             mk_convert(buffers->raw, p->storage[0], values, p->compute[0], rows * columns);
             values = buffers->raw;
         }
-        for (int64_t r = 0; r < rows; r++) mk_stream(at + r * s1, values + r * columns * size, columns * size);
+        if (rows == 1 || s1 == columns * size) mk_stream(at, values, rows * columns * size);
+        else for (int64_t r = 0; r < rows; r++) mk_stream(at + r * s1, values + r * columns * size, columns * size);
         return;
     }
     if (p->storage[0] != p->compute[0]) {
@@ -149,13 +151,14 @@ static void run_tiles(void *context, int64_t begin, int64_t end) {
         }
         char *out = stored ? at[0] : buffers.values[0];
         // Short rows lie too far apart for the processor to fetch the next ones by itself.
-        const bool fetches = rows > ROWS_AHEAD && columns <= 512;
+        const bool fetches = p->fetches && rows > ROWS_AHEAD && columns <= 512;
         if (p->stream && rows == 1 && p->storage[0] == p->compute[0]) {
             stream_run(p, at[0], in, columns);
             stored = true;
         } else if (row_by_row) {
             for (int64_t r = 0; r < rows; r++) {
                 for (int32_t k = 1; k < operands && fetches; k++) {
+                    if (!p->direct[k] || step[k] == 0) continue;
                     mk_ahead ahead = mk_ahead_of((const char *)in[k - 1] + ROWS_AHEAD * step[k], columns * p->size[k]);
                     mk_fetch(&ahead, columns * p->size[k]);
                 }
@@ -296,7 +299,10 @@ void mk_elementwise(mk_kernel kernel, const void *parameters, int32_t operands, 
         mk_parallel_range(p.walk.count, grain, run_contiguous, &p);
         return;
     }
-    p.stream = p.stream && p.walk.strides[0][0] == p.size[0];
+    // Short rows with gaps between them fill no cache lines.
+    const bool gapless = p.walk.rank == 1 || p.walk.strides[1][0] == p.walk.shape[0] * p.size[0];
+    p.stream = p.stream && p.walk.strides[0][0] == p.size[0] && (gapless || p.walk.shape[0] * p.size[0] >= 512);
+    p.fetches = mk_is_large(tensors[0]);
     choose_tile(&p);
     int64_t tiles = p.tiles_along * p.tiles_down;
     for (int32_t d = 2; d < p.walk.rank; d++) tiles *= p.walk.shape[d];

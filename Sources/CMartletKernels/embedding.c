@@ -87,5 +87,6 @@ void mk_embedding_backward(const mk_tensor *out, const mk_tensor *index, const m
     starts[0] = 0;
     embedding_job job = {out, src, starts, positions, mk_streams(out, 1, &src)};
     mk_parallel_range(rows, mk_grain_of(out->shape[1]), embedding_rows, &job);
+    if (job.stream) mk_finish_stores();
     mk_scratch_free(starts, bytes);
 }

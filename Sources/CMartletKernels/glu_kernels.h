@@ -1,8 +1,5 @@
 // Rows of glu.c. A row is computed in pieces that fit the first-level cache.
 
-#undef GLU_PIECE
-#define GLU_PIECE 512
-
 #define GLU_LOOP(expression)           \
     REAL_LOOP                          \
     for (int64_t i = 0; i < n; i++) {  \
@@ -79,12 +76,12 @@ static void RFN(glu_backward_piece)(mk_glu_op op, REAL *dgate, REAL *dup, const 
 
 static void RFN(glu_rows)(void *context, int64_t begin, int64_t end) {
     const glu_job *job = context;
-    REAL buffers[2][GLU_PIECE];
+    REAL buffers[2][MK_PIECE];
     mk_runs runs;
     for (mk_runs_begin(&runs, &job->walk, begin, end); mk_runs_next(&runs);)
         for (int64_t r = 0; r < runs.length; r++)
-            for (int64_t at = 0; at < job->length; at += GLU_PIECE) {
-                const int64_t n = mk_min64(GLU_PIECE, job->length - at);
+            for (int64_t at = 0; at < job->length; at += MK_PIECE) {
+                const int64_t n = mk_min64(MK_PIECE, job->length - at);
                 char *piece[3];
                 for (int k = 0; k < 3; k++) piece[k] = MK_ROW_AT(runs, k, r) + at * mk_size_of(job->dtypes[k]);
                 const REAL *gate = RFN(row_in)(buffers[0], piece[1], job->dtypes[1], n);
@@ -97,12 +94,12 @@ static void RFN(glu_rows)(void *context, int64_t begin, int64_t end) {
 
 static void RFN(glu_backward_rows)(void *context, int64_t begin, int64_t end) {
     const glu_job *job = context;
-    REAL buffers[3][GLU_PIECE];
+    REAL buffers[3][MK_PIECE];
     mk_runs runs;
     for (mk_runs_begin(&runs, &job->walk, begin, end); mk_runs_next(&runs);)
         for (int64_t r = 0; r < runs.length; r++)
-            for (int64_t at = 0; at < job->length; at += GLU_PIECE) {
-                const int64_t n = mk_min64(GLU_PIECE, job->length - at);
+            for (int64_t at = 0; at < job->length; at += MK_PIECE) {
+                const int64_t n = mk_min64(MK_PIECE, job->length - at);
                 char *piece[5];
                 for (int k = 0; k < 5; k++) piece[k] = MK_ROW_AT(runs, k, r) + at * mk_size_of(job->dtypes[k]);
                 const REAL *g = RFN(row_in)(buffers[0], piece[2], job->dtypes[2], n);

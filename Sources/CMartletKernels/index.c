@@ -209,6 +209,7 @@ int64_t mk_index_select(const mk_tensor *out, const mk_tensor *in, const mk_tens
         if (count == 0) return -1;
         job.bytes = count / rows * mk_size_of(in->dtype);
         mk_parallel_range(rows, mk_grain_of(count / rows), copy_rows, &job);
+        if (job.stream) mk_finish_stores();
         return -1;
     }
     mk_tensor spread = spread_index(index, out, dim);

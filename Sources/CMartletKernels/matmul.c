@@ -174,8 +174,8 @@ static void swap64(int64_t *a, int64_t *b) {
 }
 
 // Plans a product in tiles, and returns how many chunks there are for run_tiles; a large one is computed at once, and
-// nothing is left to do. A thin product is cut into pieces of at most `widest` columns. All of rank 3. `scale` multiplies columns; where it is given, b is read as it lies and out is
-// written by rows.
+// nothing is left to do. A thin product is cut into pieces of at most `widest` columns. All of rank 3. `scale` multiplies
+// columns; where it is given, b is read as it lies and out is written by rows.
 static int64_t plan_product(product_job *plan, const mk_tensor *out, const mk_tensor *a, const mk_tensor *b,
                             const float *scale, double alpha, double beta, int64_t widest) {
     product_job job = {

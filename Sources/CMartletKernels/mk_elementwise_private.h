@@ -5,7 +5,7 @@
 #include "include/mk_elementwise.h"
 #include "mk_simd.h"
 
-// Most elements that are staged at once where an operand has to be gathered or converted.
+// Most elements of eight bytes that are staged at once where an operand has to be gathered or converted.
 #define MK_TILE 4096
 
 #define MK_UNARY_COUNT (MK_IS_FINITE + 1)

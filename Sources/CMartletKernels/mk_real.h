@@ -110,8 +110,8 @@ MK_INLINE const REAL *RFN(row_in)(REAL *buffer, const void *in, int32_t dtype, i
     RFN(convert_in)(buffer, in, dtype, n);
     return buffer;
 }
-// Where to compute a row that row_out then stores, past the caches with `stream`: the row itself where it is REAL and is
-// written through them.
+// Where to compute a row that row_out then stores: the row itself where it is REAL, unless it goes past the caches
+// (`stream`).
 MK_INLINE REAL *RFN(row_target)(REAL *buffer, void *out, int32_t dtype, bool stream) {
     return dtype == REAL_DTYPE && !stream ? (REAL *)out : buffer;
 }

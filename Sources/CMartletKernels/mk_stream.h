@@ -4,13 +4,20 @@
 
 #include "mk_simd.h"
 
-// Whether a tensor is larger than the caches.
+// Whether a tensor has more bytes than the caches (those of a broadcast one count as often as they are read).
 bool mk_is_large(const mk_tensor *t);
 // Whether `out` is better written past the caches: it is large and none of the `count` inputs.
 bool mk_streams(const mk_tensor *out, int32_t count, const mk_tensor *const *in);
 
-// Copies bytes past the caches where they fill cache lines. Other threads see them when the chunk of mk_parallel has ended.
+// Copies bytes past the caches where they fill cache lines.
 void mk_stream(void *out, const void *in, int64_t bytes);
+// Such stores are not ordered with the one that tells another thread that the work is done. mk_parallel calls this; a
+// kernel whose work may be a single chunk, which mk_parallel_range runs by itself, has to.
+MK_INLINE void mk_finish_stores(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_sfence();
+#endif
+}
 
 // MARK: reading ahead
 //

@@ -36,6 +36,7 @@ typedef struct moments_job {
     mk_walk kept;    // in, mean, variance
     mk_walk reduced; // in
     int type;
+    bool fetches; // rows or blocks before their turn
     double divisor;
     int64_t segments, segment;
     int64_t tiles;
@@ -82,7 +83,7 @@ static void add_block(const moments_job *job, moments_part *part, int64_t *count
     mk_reduce_kernels(job->type, MK_REDUCE_SUM)->row(&sum, block, n);
     double mean = sum.d / (double)n;
     // Of the block that is probably next.
-    mk_ahead ahead = mk_ahead_of((const char *)in + n * stride, n * stride);
+    mk_ahead ahead = mk_ahead_of(job->fetches ? (const char *)in + n * stride : NULL, n * stride);
     mk_fetch(&ahead, n * stride);
     join(part, *count, (moments_part){mean, MK_TABLE(moments_tables)->row[job->type](block, mean, n)}, n);
     *count += n;
@@ -145,7 +146,7 @@ typedef struct moments_tile {
     double mean[MOMENTS_TILE], squares[MOMENTS_TILE];
 } moments_tile;
 
-// `ahead`: bytes from a row to the one whose turn is next.
+// `ahead`: bytes from a row to the one whose turn is next, where that is worth fetching, else 0.
 static void add_rows(const moments_job *job, moments_tile *parts, int64_t before, const char *const *at, int64_t count,
                      int64_t stride, int64_t n, int64_t ahead) {
     double buffers[MOMENTS_ROWS][MOMENTS_TILE], acc[MOMENTS_TILE], mean[MOMENTS_TILE], squares[MOMENTS_TILE];
@@ -166,7 +167,7 @@ static void add_rows(const moments_job *job, moments_tile *parts, int64_t before
         const void *pieces[MOMENTS_ROWS];
         for (int64_t k = 0; k < count; k++) {
             pieces[k] = (const char *)rows[k] + j * size;
-            mk_ahead next = mk_ahead_of(at[k] + ahead + j * stride, m * stride);
+            mk_ahead next = mk_ahead_of(ahead != 0 ? at[k] + ahead + j * stride : NULL, m * stride);
             mk_fetch(&next, m * stride);
         }
         table->columns[job->type](squares + j, mean + j, pieces, count, m);
@@ -200,7 +201,8 @@ static void columns_unit(const moments_job *job, int64_t unit) {
         for (int64_t r = 0; r < runs.length; r++) {
             rows[filled++] = runs.at[0] + offset + r * step;
             if (filled < MOMENTS_ROWS) continue;
-            add_rows(job, &tile_parts, count, rows, filled, strides[0], n, MOMENTS_ROWS * step);
+            const bool more = job->fetches && r + MOMENTS_ROWS < runs.length;
+            add_rows(job, &tile_parts, count, rows, filled, strides[0], n, more ? MOMENTS_ROWS * step : 0);
             count += filled;
             filled = 0;
         }
@@ -256,6 +258,8 @@ void mk_moments(const mk_tensor *mean, const mk_tensor *variance, const mk_tenso
     if (results == 0) return;
 
     bool columns = mk_in_columns(&job.kept, &job.reduced);
+    const int64_t inner = columns ? job.kept.strides[0][0] : job.reduced.strides[0][0];
+    job.fetches = inner == mk_size_of(in->dtype) && mk_is_large(in);
     int64_t width = columns ? mk_min64(MOMENTS_TILE, job.kept.shape[0]) : 1;
     int64_t least = columns ? COLUMN_SEGMENT / width : ROW_SEGMENT;
     job.tiles = mk_div_up(job.kept.shape[0], MOMENTS_TILE);

@@ -55,6 +55,7 @@ void mk_layer_norm(const mk_tensor *out, const mk_tensor *mean, const mk_tensor 
         job.bias = parameters + n * table->bytes;
     }
     mk_parallel_range(job.walk.count, mk_grain_of(n), table->forward, &job);
+    if (job.stream) mk_finish_stores();
     mk_scratch_free(parameters, bytes);
 }
 
@@ -86,6 +87,7 @@ void mk_layer_norm_backward(const mk_tensor *dx, const mk_tensor *dweight, const
         job.scale = scale;
     }
     mk_parallel(job.chunks, table->backward, &job);
+    if (job.stream) mk_finish_stores();
     if (job.wants_weight || job.wants_bias)
         mk_parallel_range(n, mk_max64(64, mk_grain_of(job.chunks)), table->combine, &job);
     mk_scratch_free(job.partials, partial_bytes);

@@ -128,7 +128,8 @@ static void RFN(norm_backward)(void *context, int64_t chunk) {
     const REAL *scale = job->scale, *means = job->mean, *rstds = job->rstd;
     const int64_t g_size = mk_size_of(job->dtypes[0]), x_size = mk_size_of(job->dtypes[1]);
     const int64_t dx_size = mk_size_of(job->dtypes[2]);
-    const int64_t g_share = mk_share(n * g_size, n, 2), x_share = mk_share(n * x_size, n, 2);
+    const int64_t passes = job->wants_dx ? 2 : 1;
+    const int64_t g_share = mk_share(n * g_size, n, passes), x_share = mk_share(n * x_size, n, passes);
     REAL *buffer = mk_scratch(bytes);
     REAL *dweight = (REAL *)job->partials + 2 * chunk * n, *dbias = dweight + n;
     if (job->wants_weight) memset(dweight, 0, (size_t)n * sizeof(REAL));
@@ -142,7 +143,8 @@ static void RFN(norm_backward)(void *context, int64_t chunk) {
             const REAL *g = g_size == sizeof(REAL) ? (const REAL *)(const void *)g_in : buffer;
             const REAL *x = x_size == sizeof(REAL) ? (const REAL *)(const void *)x_in : buffer + n;
             const REAL mean = means && !job->rms ? means[index] : 0, rstd = rstds[index];
-            mk_ahead g_ahead = mk_next_row(&runs, 0, r, n * g_size, job->fetches), x_ahead = mk_next_row(&runs, 1, r, n * x_size, job->fetches);
+            mk_ahead g_ahead = mk_next_row(&runs, 0, r, n * g_size, job->fetches);
+            mk_ahead x_ahead = mk_next_row(&runs, 1, r, n * x_size, job->fetches);
             REAL plain = 0, weighted = 0;
             for (int64_t at = 0; at < n; at += MK_PIECE) {
                 const int64_t m = mk_min64(MK_PIECE, n - at);

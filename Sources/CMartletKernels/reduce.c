@@ -37,7 +37,8 @@ reduce_total mk_reduce_identity(int type, mk_reduce_op op) {
 #define ROW_SEGMENTS 1024     // at most
 #define SHORT_RUN 64          // runs shorter than this are packed into blocks
 #define COLUMN_TILE 4096      // accumulators of a tile in columns order
-#define COLUMN_BLOCK 128      // of them at a time
+#define COLUMN_BLOCK 512      // of them at a time
+#define COLUMN_FETCH 128      // of them at a time where the next rows are fetched meanwhile
 #define COLUMN_GROUP 8        // rows at a time
 #define COLUMN_FOLD 64        // rows summed in the type of the computation before the totals take them
 #define COLUMN_SEGMENT 262144 // elements of a segment in columns order
@@ -53,6 +54,7 @@ typedef struct reduce_job {
     mk_walk reduced; // in
     int type;
     bool nonzero; // reduce `element != 0`
+    bool fetches; // columns: rows before their turn
     bool round;   // multiply by scale
     double scale;
     reduce_total identity;
@@ -208,19 +210,20 @@ typedef union column_accumulators {
 } column_accumulators;
 
 // acc[j] = acc[j] op rows[0][j] op rows[1][j]... for n columns that are `stride` bytes apart.
-// `ahead`: bytes from a row to the one whose turn is next.
+// `ahead`: bytes from a row to the one whose turn is next, where that is worth fetching, else 0.
 static void add_rows(const reduce_job *job, column_accumulators *acc, const char *const *rows, int64_t count,
                      int64_t stride, int64_t n, int64_t ahead) {
     const bool plain_bf16 = is_plain_bf16(job, stride);
     double buffers[COLUMN_GROUP][COLUMN_BLOCK];
     int64_t acc_size = job->type == REDUCE_F32 ? 4 : 8;
-    for (int64_t j = 0; j < n; j += COLUMN_BLOCK) {
-        int64_t m = mk_min64(COLUMN_BLOCK, n - j);
+    const int64_t width = ahead != 0 ? COLUMN_FETCH : COLUMN_BLOCK;
+    for (int64_t j = 0; j < n; j += width) {
+        int64_t m = mk_min64(width, n - j);
         const void *blocks[COLUMN_GROUP];
         for (int64_t k = 0; k < count; k++) {
             const char *at = rows[k] + j * stride;
             // Each row is a short run, past whose end the processor does not fetch by itself.
-            mk_ahead next = mk_ahead_of(at + ahead, m * stride);
+            mk_ahead next = mk_ahead_of(ahead != 0 ? at + ahead : NULL, m * stride);
             mk_fetch(&next, m * stride);
             blocks[k] = plain_bf16 ? at
                                    : read_block(job, (char *)buffers + k * COLUMN_BLOCK * acc_size, at, stride, m);
@@ -260,7 +263,8 @@ static void columns_unit(const reduce_job *job, int64_t unit) {
         for (int64_t r = 0; r < whole; r += pack) {
             rows[filled++] = at + r * step;
             if (filled < COLUMN_GROUP) continue;
-            add_rows(job, &acc, rows, filled, stride, packed, COLUMN_GROUP * pack * step);
+            const bool more = job->fetches && r + pack * COLUMN_GROUP < whole;
+            add_rows(job, &acc, rows, filled, stride, packed, more ? COLUMN_GROUP * pack * step : 0);
             unfolded += filled;
             filled = 0;
             if (unfolded < COLUMN_FOLD) continue;
@@ -351,6 +355,7 @@ void mk_reduce(mk_reduce_op op, const mk_tensor *out, const mk_tensor *in, doubl
         int64_t stride = job.kept.strides[0][0], step = job.reduced.strides[0][0];
         bool gapless = stride == mk_size_of(in->dtype) && step == width * stride;
         job.pack = gapless && width < NARROW ? mk_min64(COLUMN_BLOCK / width, job.reduced.shape[0]) : 1;
+        job.fetches = stride == mk_size_of(in->dtype) && mk_is_large(in);
         int64_t rows = mk_max64(COLUMN_SEGMENT / mk_min64(width, COLUMN_TILE), mk_div_up(length, COLUMN_SEGMENTS));
         job.segment = mk_div_up(rows, COLUMN_FOLD) * COLUMN_FOLD;
         job.segments = mk_div_up(length, job.segment);

@@ -27,4 +27,5 @@ void mk_rope(const mk_tensor *out, const mk_tensor *in, const mk_tensor *cos, co
     if (elements == 0) return;
     const rope_table *table = MK_TABLE(in->dtype == MK_F64 ? f64_tables : f32_tables);
     mk_parallel_range(tokens, mk_grain_of(elements), table->rows, &job);
+    if (job.stream) mk_finish_stores();
 }

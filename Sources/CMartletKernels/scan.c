@@ -93,8 +93,10 @@ static void sum_line(const scan_job *job, const char *in, char *out, int64_t n, 
     }
     const int64_t size = mk_size_of(dtype);
     _Alignas(64) double piece[MK_BLOCK];
-    for (int64_t done = 0; done < n; done += MK_BLOCK) {
-        const int64_t m = mk_min64(MK_BLOCK, n - done), at = job->reverse ? n - done - m : done;
+    // Pieces begin where the kernel's groups do, from the start of the line in both directions.
+    const int64_t pieces = mk_div_up(n, MK_BLOCK);
+    for (int64_t i = 0; i < pieces; i++) {
+        const int64_t at = (job->reverse ? pieces - 1 - i : i) * MK_BLOCK, m = mk_min64(MK_BLOCK, n - at);
         job->sums->row[dtype](carry, in + at * size, piece, m, job->reverse);
         mk_stream(out + at * size, piece, m * size);
     }
@@ -252,4 +254,5 @@ void mk_scan(mk_scan_op op, const mk_tensor *out, const mk_tensor *in, int32_t d
     } else {
         mk_parallel_range(job.lines.count, mk_grain_of(job.length), lines_range, &job);
     }
+    if (job.stream) mk_finish_stores();
 }

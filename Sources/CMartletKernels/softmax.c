@@ -34,6 +34,7 @@ static void run(int32_t operands, const mk_tensor *const *tensors, bool log, boo
     if (job.length == 0) return;
     const softmax_table *table = MK_TABLE(wide ? f64_tables : f32_tables);
     mk_parallel_range(job.walk.count, mk_grain_of(job.length), backward ? table->backward : table->forward, &job);
+    if (job.stream) mk_finish_stores();
 }
 
 void mk_softmax(const mk_tensor *out, const mk_tensor *in, bool log) {

@@ -60,7 +60,8 @@ static void RFN(softmax_backward_rows)(void *context, int64_t begin, int64_t end
             const REAL *y = RFN(row_in)(buffer + n, MK_ROW_AT(runs, 2, r), job->dtypes[2], n);
             REAL *dx = RFN(row_target)(buffer, out, job->dtypes[0], job->stream);
             const REAL sum = job->log ? RFN(row_sum)(g, n) : RFN(row_dot)(g, y, n);
-            mk_ahead g_ahead = mk_next_row(&runs, 1, r, n * g_size, job->fetches), y_ahead = mk_next_row(&runs, 2, r, n * y_size, job->fetches);
+            mk_ahead g_ahead = mk_next_row(&runs, 1, r, n * g_size, job->fetches);
+            mk_ahead y_ahead = mk_next_row(&runs, 2, r, n * y_size, job->fetches);
             for (int64_t at = 0; at < n; at += MK_PIECE) {
                 const int64_t m = mk_min64(MK_PIECE, n - at);
                 mk_fetch(&g_ahead, g_share);

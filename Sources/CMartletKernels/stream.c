@@ -2,7 +2,8 @@
 //
 // A processor reads a cache line before it writes into it. Where an output is so large that nothing of it would be in a
 // cache when it is read next, that reading is for nothing: whole lines written past the caches do without, so that a
-// large copy moves two bytes where it would move three. Kernels compute a piece in the first-level cache and stream it out.
+// large copy moves two bytes where it would move three. Kernels compute a piece in the first-level cache and stream it
+// out.
 #include "mk_stream.h"
 
 #include <string.h>

@@ -8,10 +8,8 @@
         if (stream) __builtin_nontemporal_store(v, (__typeof__(v) *)(void *)(p));                                      \
         else __builtin_memcpy(p, &(v), sizeof(v));                                                                     \
     } while (0)
-#define MK_FENCE() __builtin_ia32_sfence()
 #else
 #define MK_STREAM(p, v, stream) __builtin_memcpy(p, &(v), sizeof(v))
-#define MK_FENCE()
 #endif
 
 #define MK_TRANSPOSE(T, SIZE, N)                                                                                       \
@@ -59,7 +57,6 @@
                                         int64_t columns, bool stream) {                                                \
         if (stream && SIZE > 1 && (uintptr_t)out % 64 == 0 && out_1 % 64 == 0) {                                       \
             MK_FN(transpose_blocks_##SIZE)(out, out_1, in, in_0, rows, columns, true);                                 \
-            MK_FENCE();                                                                                                \
         } else {                                                                                                       \
             MK_FN(transpose_blocks_##SIZE)(out, out_1, in, in_0, rows, columns, false);                                \
         }                                                                                                              \
@@ -116,4 +113,3 @@ static const transpose_table MK_FN(transpose_table_) = {
 #undef MK_TRANSPOSE
 #undef MK_TRANSPOSE_ALL
 #undef MK_STREAM
-#undef MK_FENCE

@@ -10,7 +10,12 @@ import Testing
     private func rows(_ dtype: DType) -> Int { (34 << 20) / dtype.byteSize / Self.columns + 1 }
 
     private func matrix(_ dtype: DType, seed: UInt64, columns: Int = columns) -> Tensor {
-        Tensor.randn([rows(dtype), columns], generator: Generator(seed: seed)).to(dtype)
+        numbers([rows(dtype), columns], dtype, seed)
+    }
+
+    /// All bits of a float64 are random, so that sums in another order differ.
+    private func numbers(_ shape: [Int], _ dtype: DType, _ seed: UInt64) -> Tensor {
+        Tensor.randn(shape, dtype: dtype == .float64 ? .float64 : .float32, generator: Generator(seed: seed)).to(dtype)
     }
 
     /// Calls `op` with all rows of the operands and with some hundred at a time.
@@ -33,8 +38,8 @@ import Testing
     @Test(arguments: types)
     func elementwise(_ dtype: DType) {
         let (x, y) = (matrix(dtype, seed: 1), matrix(dtype, seed: 2))
-        let row = Tensor.randn([1, Self.columns], generator: Generator(seed: 3)).to(dtype)
-        let column = Tensor.randn([rows(dtype), 1], generator: Generator(seed: 4)).to(dtype)
+        let row = numbers([1, Self.columns], dtype, 3)
+        let column = numbers([rows(dtype), 1], dtype, 4)
         let wide = matrix(dtype, seed: 5, columns: 2 * Self.columns)
         let mask = x .> y
         expectParts("add", [x, y]) { $0[0] + $0[1] }
@@ -104,8 +109,8 @@ import Testing
     @Test(arguments: types)
     func rowsOfFusedOps(_ dtype: DType) {
         let (x, y) = (matrix(dtype, seed: 10), matrix(dtype, seed: 11))
-        let weight = Tensor.randn([Self.columns], generator: Generator(seed: 12)).to(dtype)
-        let bias = Tensor.randn([Self.columns], generator: Generator(seed: 13)).to(dtype)
+        let weight = numbers([Self.columns], dtype, 12)
+        let bias = numbers([Self.columns], dtype, 13)
         let ops: [(String, [Tensor], ([Tensor]) -> Tensor)] = [
             ("softmax", [x], { $0[0].softmax(dim: -1) }),
             ("log-softmax", [x], { $0[0].logSoftmax(dim: -1) }),
@@ -125,7 +130,7 @@ import Testing
     func rope(_ dtype: DType) {
         let tables = RotaryTables(length: 512, rotary: 48)
         let batch = (34 << 20) / dtype.byteSize / (512 * 8 * 72) + 1
-        let x = Tensor.randn([batch, 512, 8, 72], generator: Generator(seed: 14)).to(dtype)
+        let x = numbers([batch, 512, 8, 72], dtype, 14)
         for interleaved in [false, true] {
             expectParts("RoPE", [x]) { $0[0].rope(tables, interleaved: interleaved) }
             expectParts("gradient of RoPE", [x]) { gradient($0, 0) { $0[0].rope(tables, interleaved: interleaved) } }
@@ -136,7 +141,7 @@ import Testing
     @Test(arguments: types)
     func crossEntropy(_ dtype: DType) {
         let classes = dtype == .bfloat16 ? 9001 : 5003
-        let logits = Tensor.randn([2048, classes], generator: Generator(seed: 15)).to(dtype)
+        let logits = numbers([2048, classes], dtype, 15)
         let targets = Tensor.randint(0, classes, [2048], generator: Generator(seed: 16))
         targets[5] = Tensor(-100)
         func gradient(_ first: Int, _ length: Int) -> Tensor {
@@ -156,12 +161,12 @@ import Testing
     func embedding(_ dtype: DType) {
         let width = dtype == .bfloat16 ? 1023 : 519
         let count = (34 << 20) / dtype.byteSize / width + 1
-        let table = Tensor.randn([count, width], generator: Generator(seed: 17)).to(dtype)
+        let table = numbers([count, width], dtype, 17)
         let ids = Tensor.randint(0, count, [count], generator: Generator(seed: 18))
         expectParts("embedding", [ids]) { table.embedding($0[0]) }
         // The gradient of every row: that of each of its positions, added in order.
         let leaf = table.requiringGrad()
-        let g = Tensor.randn([count, width], generator: Generator(seed: 19)).to(dtype)
+        let g = numbers([count, width], dtype, 19)
         leaf.embedding(ids).backward(gradient: g)
         let found = leaf.grad!
         #expect(found.count * dtype.byteSize >= 32 << 20)
