@@ -115,21 +115,23 @@ MK_INLINE const REAL *RFN(row_in)(REAL *buffer, const void *in, int32_t dtype, i
 MK_INLINE REAL *RFN(row_target)(REAL *buffer, void *out, int32_t dtype, bool stream) {
     return dtype == REAL_DTYPE && !stream ? (REAL *)out : buffer;
 }
-MK_INLINE void RFN(row_out)(void *out, int32_t dtype, const REAL *row, int64_t n, bool stream) {
-    if (row == out) return;
-    if (!stream) {
-        RFN(convert_out)(out, dtype, row, n);
-    } else if (dtype == REAL_DTYPE) {
+// Not inlined, so that rows which the caches hold do not pay for it.
+static __attribute__((noinline, unused)) void RFN(stream_row)(void *out, int32_t dtype, const REAL *row, int64_t n) {
+    if (dtype == REAL_DTYPE) {
         mk_stream(out, row, n * (int64_t)sizeof(REAL));
-    } else {
-        _Alignas(64) char converted[1024 * sizeof(double)];
-        const int64_t size = mk_size_of(dtype);
-        for (int64_t i = 0; i < n; i += 1024) {
-            const int64_t m = n - i < 1024 ? n - i : 1024;
-            RFN(convert_out)(converted, dtype, row + i, m);
-            mk_stream((char *)out + i * size, converted, m * size);
-        }
+        return;
     }
+    _Alignas(64) char converted[1024 * sizeof(double)];
+    const int64_t size = mk_size_of(dtype);
+    for (int64_t i = 0; i < n; i += 1024) {
+        const int64_t m = n - i < 1024 ? n - i : 1024;
+        RFN(convert_out)(converted, dtype, row + i, m);
+        mk_stream((char *)out + i * size, converted, m * size);
+    }
+}
+MK_INLINE void RFN(row_out)(void *out, int32_t dtype, const REAL *row, int64_t n, bool stream) {
+    if (stream) RFN(stream_row)(out, dtype, row, n);
+    else if (row != out) RFN(convert_out)(out, dtype, row, n);
 }
 
 #if REAL_IS_DOUBLE

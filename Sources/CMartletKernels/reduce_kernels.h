@@ -14,11 +14,12 @@ typedef uint64_t reduce_words __attribute__((ext_vector_type(16), aligned(8)));
 typedef uint16_t reduce_halves __attribute__((ext_vector_type(32), aligned(2)));
 typedef uint32_t reduce_wide_halves __attribute__((ext_vector_type(32), aligned(4)));
 
-// The processor's own prefetching stops at the end of a page.
+// The processor's own prefetching stops at the end of a page. Into the second-level cache: there is room for more lines on
+// their way than into the first.
 #define MK_AHEAD(p)                                                                                                    \
     do {                                                                                                               \
-        __builtin_prefetch((const char *)(p) + 2048);                                                                  \
-        __builtin_prefetch((const char *)(p) + 2112);                                                                  \
+        __builtin_prefetch((const char *)(p) + 4096, 0, 2);                                                            \
+        __builtin_prefetch((const char *)(p) + 4160, 0, 2);                                                            \
     } while (0)
 
 // These serve vectors as well as scalars.
