@@ -1,9 +1,9 @@
 // Runs a kernel for contiguous runs over operands of any strides and storage types.
 //
-// The common index space is cut into tiles that fit buffers of MK_TILE elements of eight bytes. An operand that is contiguous within the tile
-// and stored in the type of the computation is passed as it is; any other one is gathered and converted into a buffer
-// in L1 first (the output last). So there is one loop per operation and type, and every other layout costs one more
-// pass over L1.
+// The common index space is cut into tiles that fit buffers of MK_TILE elements of eight bytes. An operand that is
+// contiguous within the tile and stored in the type of the computation is passed as it is; any other one is gathered and
+// converted into a buffer in L1 first (the output last, and also one that goes past the caches). So there is one loop per
+// operation and type, and every other layout costs one more pass over L1.
 #include "mk_elementwise_private.h"
 #include "mk_stream.h"
 

@@ -11,7 +11,7 @@ static void RFN(norm_scale)(void *out, const mk_tensor *weight, double offset) {
 
 // y = (x - mean) * rstd, scaled and shifted where that is wanted. y may be x.
 MK_INLINE void RFN(norm_piece)(REAL *y, const REAL *x, REAL mean, REAL rstd, const REAL *scale, const REAL *bias,
-                            int64_t n) {
+                               int64_t n) {
     if (scale && bias) {
         REAL_LOOP
         for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * rstd * scale[i] + bias[i];
@@ -78,7 +78,7 @@ static void RFN(norm_forward)(void *context, int64_t begin, int64_t end) {
 
 // Adds a row's part to the gradients of weight and bias; NULL for one that is not wanted.
 MK_INLINE void RFN(norm_gradients)(REAL *dweight, REAL *dbias, const REAL *g, const REAL *x, REAL mean, REAL rstd,
-                                int64_t n) {
+                                   int64_t n) {
     if (dweight) {
         REAL_LOOP
         for (int64_t i = 0; i < n; i++) dweight[i] += g[i] * ((x[i] - mean) * rstd);
@@ -91,7 +91,7 @@ MK_INLINE void RFN(norm_gradients)(REAL *dweight, REAL *dbias, const REAL *g, co
 
 // dx may be g.
 MK_INLINE void RFN(norm_backward_piece)(REAL *dx, const REAL *g, const REAL *x, const REAL *scale, REAL mean, REAL rstd,
-                                     REAL shift, REAL slope, int64_t n) {
+                                        REAL shift, REAL slope, int64_t n) {
     if (scale) {
         REAL_LOOP
         for (int64_t i = 0; i < n; i++) dx[i] = rstd * (g[i] * scale[i] - shift - (x[i] - mean) * slope);
@@ -103,7 +103,7 @@ MK_INLINE void RFN(norm_backward_piece)(REAL *dx, const REAL *g, const REAL *x, 
 
 // Adds the sums of scaled g, and of scaled g times the centred x.
 MK_INLINE void RFN(norm_sums)(const REAL *g, const REAL *x, const REAL *scale, REAL mean, int64_t n, REAL *plain,
-                           REAL *weighted) {
+                              REAL *weighted) {
     MK_REASSOCIATE
     REAL a = 0, b = 0;
     if (scale) {

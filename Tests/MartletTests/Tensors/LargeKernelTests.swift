@@ -52,6 +52,20 @@ import Testing
         }
     }
 
+    @Test(arguments: [DType.uint8, .int16, .bfloat16, .int32, .float32, .int64, .float64])
+    func everySecondElement(_ dtype: DType) {
+        for (rows, columns) in [(3, 1), (2, 7), (5, 16), (4, 63), (2, 64), (3, 131), (70, 33)] {
+            for first in [0, 1] {
+                let x = Tensor.randint(0, 200, [rows, 2 * columns], generator: Generator(seed: UInt64(columns))).to(
+                    dtype)
+                let values = x.toArray(Int64.self)
+                let picked = x[TensorIndex.ellipsis, TensorIndex.slice(from: first, step: 2)].contiguous()
+                let expected = (0..<rows * columns).map { values[2 * $0 + first] }
+                #expect(picked.toArray(Int64.self) == expected, "\(dtype) \(rows) x \(columns) from \(first)")
+            }
+        }
+    }
+
     /// Outputs of this size are written past the caches.
     @Test(arguments: [DType.bfloat16, .float32, .float64])
     func transposedCopiesBeyondTheCaches(_ dtype: DType) {
