@@ -22,7 +22,7 @@ def run(a, tools):
     return rows, summary
 
 
-# What the machine could do at best: a row that moves bytes is at the memory's limit from this share of a copy's rate on.
+# The share of the memory's rate below which a row is listed.
 LIMIT = 0.8
 
 

@@ -23,11 +23,7 @@ typedef struct {
 
 static void copy_bytes(void *context, int64_t begin, int64_t end) {
     const copy_plan *p = context;
-    char *out = p->walk.data[0] + begin * p->size;
-    const char *in = p->walk.data[1] + begin * p->size;
-    const int64_t bytes = (end - begin) * p->size;
-    if (p->stream) mk_stream(out, in, bytes);
-    else memcpy(out, in, (size_t)bytes);
+    mk_store(p->walk.data[0] + begin * p->size, p->walk.data[1] + begin * p->size, (end - begin) * p->size, p->stream);
 }
 
 static void copy_tiles(void *context, int64_t begin, int64_t end) {
@@ -56,8 +52,7 @@ static void copy_tiles(void *context, int64_t begin, int64_t end) {
             // Short rows lie too far apart for the processor to fetch the next ones by itself.
             const int64_t bytes = columns * p->size, distance = 4096 / bytes * in_1;
             for (int64_t r = 0; r < rows; r++, out += out_1, in += in_1) {
-                mk_ahead ahead = mk_ahead_of(in + distance, distance > 0 ? bytes : 0);
-                mk_fetch(&ahead, bytes);
+                if (distance > 0) mk_fetch_all(in + distance, bytes);
                 mk_stream(out, in, bytes);
             }
         } else {

@@ -58,22 +58,16 @@ static void store_tile(const plan *p, tile_buffers *buffers, char *at, int64_t r
     const mk_walk *w = &p->walk;
     int64_t size = p->size[0], s0 = w->strides[0][0], s1 = w->rank > 1 ? w->strides[1][0] : 0;
     const char *values = buffers->values[0];
-    if (p->stream) {
-        if (p->storage[0] != p->compute[0]) {
-            mk_convert(buffers->raw, p->storage[0], values, p->compute[0], rows * columns);
-            values = buffers->raw;
-        }
-        if (rows == 1 || s1 == columns * size) mk_stream(at, values, rows * columns * size);
-        else for (int64_t r = 0; r < rows; r++) mk_stream(at + r * s1, values + r * columns * size, columns * size);
-        return;
-    }
+    bool contiguous = s0 == size && (rows == 1 || s1 == columns * size);
     if (p->storage[0] != p->compute[0]) {
-        bool contiguous = s0 == size && (rows == 1 || s1 == columns * size);
-        mk_convert(contiguous ? at : buffers->raw, p->storage[0], values, p->compute[0], rows * columns);
-        if (contiguous) return;
+        bool in_place = contiguous && !p->stream;
+        mk_convert(in_place ? at : buffers->raw, p->storage[0], values, p->compute[0], rows * columns);
+        if (in_place) return;
         values = buffers->raw;
     }
-    mk_copy_2d(at, s0, s1, values, size, columns * size, size, rows, columns);
+    if (!p->stream) mk_copy_2d(at, s0, s1, values, size, columns * size, size, rows, columns);
+    else if (contiguous) mk_stream(at, values, rows * columns * size);
+    else for (int64_t r = 0; r < rows; r++) mk_stream(at + r * s1, values + r * columns * size, columns * size);
 }
 
 // Computes n elements and writes them past the caches. Operands are contiguous and in the type of the computation.
@@ -159,8 +153,7 @@ static void run_tiles(void *context, int64_t begin, int64_t end) {
             for (int64_t r = 0; r < rows; r++) {
                 for (int32_t k = 1; k < operands && fetches; k++) {
                     if (!p->direct[k] || step[k] == 0) continue;
-                    mk_ahead ahead = mk_ahead_of((const char *)in[k - 1] + ROWS_AHEAD * step[k], columns * p->size[k]);
-                    mk_fetch(&ahead, columns * p->size[k]);
+                    mk_fetch_all((const char *)in[k - 1] + ROWS_AHEAD * step[k], columns * p->size[k]);
                 }
                 p->kernel(out + r * step[0], in, columns, p->parameters);
                 for (int32_t k = 1; k < operands; k++) in[k - 1] = (const char *)in[k - 1] + step[k];

@@ -11,11 +11,6 @@ typedef struct {
     bool stream;
 } embedding_job;
 
-static void write_row(const embedding_job *job, char *to, const char *row, int64_t bytes) {
-    if (job->stream) mk_stream(to, row, bytes);
-    else memcpy(to, row, (size_t)bytes);
-}
-
 static void embedding_rows(void *context, int64_t begin, int64_t end) {
     const embedding_job *job = context;
     const mk_tensor *out = job->out, *src = job->src;
@@ -29,17 +24,15 @@ static void embedding_rows(void *context, int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) {
         // Positions are in the order of the rows that are written, so they can lie anywhere.
         for (int64_t i = job->starts[r + 1]; i < job->starts[r + 1] + 2 && i < job->starts[end]; i++) {
-            mk_ahead ahead = mk_ahead_of((const char *)src->data + job->positions[i] * step, row_bytes);
-            mk_fetch(&ahead, 2048);
+            mk_fetch_all((const char *)src->data + job->positions[i] * step, mk_min64(row_bytes, 2048));
         }
         char *to = (char *)out->data + r * row_bytes;
         const int64_t first = job->starts[r], last = job->starts[r + 1];
         if (last - first <= 1 && src->dtype == out->dtype) {
-            if (last > first) write_row(job, to, (const char *)src->data + job->positions[first] * step, row_bytes);
-            else if (!job->stream) memset(to, 0, (size_t)row_bytes);
-            else
-                for (int64_t at = 0; at < row_bytes; at += (int64_t)sizeof zeros)
-                    mk_stream(to + at, zeros, mk_min64((int64_t)sizeof zeros, row_bytes - at));
+            const char *only = last > first ? (const char *)src->data + job->positions[first] * step : NULL;
+            const int64_t part = only ? row_bytes : (int64_t)sizeof zeros;
+            for (int64_t at = 0; at < row_bytes; at += part)
+                mk_store(to + at, only ? only : zeros, mk_min64(part, row_bytes - at), job->stream);
             continue;
         }
         for (int64_t at = 0; at < width; at += MK_BLOCK) {
@@ -57,7 +50,7 @@ static void embedding_rows(void *context, int64_t begin, int64_t end) {
                 mk_floats_to(converted, out->dtype, (const float *)(const void *)sums, n);
                 sum = converted;
             }
-            write_row(job, piece, sum, n * mk_size_of(out->dtype));
+            mk_store(piece, sum, n * mk_size_of(out->dtype), job->stream);
         }
     }
 }

@@ -174,15 +174,8 @@ static void copy_rows(void *context, int64_t begin, int64_t end) {
     const copy_job *job = context;
     const int64_t distance = mk_max64(1, ROW_AHEAD / job->bytes), near = mk_min64(job->bytes, ROW_AHEAD);
     for (int64_t i = begin - distance; i < end; i++) {
-        if (i + distance < end) {
-            mk_ahead ahead = mk_ahead_of(row_to_copy(job, i + distance), near);
-            mk_fetch(&ahead, near);
-        }
-        if (i < begin) continue;
-        char *out = job->out + i * job->out_step;
-        const char *row = row_to_copy(job, i);
-        if (job->stream) mk_stream(out, row, job->bytes);
-        else memcpy(out, row, (size_t)job->bytes);
+        if (i + distance < end) mk_fetch_all(row_to_copy(job, i + distance), near);
+        if (i >= begin) mk_store(job->out + i * job->out_step, row_to_copy(job, i), job->bytes, job->stream);
     }
 }
 

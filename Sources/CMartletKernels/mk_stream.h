@@ -4,6 +4,8 @@
 
 #include "mk_simd.h"
 
+#include <string.h>
+
 // Whether a tensor has more bytes than the caches (those of a broadcast one count as often as they are read).
 bool mk_is_large(const mk_tensor *t);
 // Whether `out` is better written past the caches: it is large and none of the `count` inputs.
@@ -11,6 +13,11 @@ bool mk_streams(const mk_tensor *out, int32_t count, const mk_tensor *const *in)
 
 // Copies bytes past the caches where they fill cache lines.
 void mk_stream(void *out, const void *in, int64_t bytes);
+// Copies bytes, past the caches with `stream`.
+MK_INLINE void mk_store(void *out, const void *in, int64_t bytes, bool stream) {
+    if (stream) mk_stream(out, in, bytes);
+    else memcpy(out, in, (size_t)bytes);
+}
 // Such stores are not ordered with the one that tells another thread that the work is done. mk_parallel calls this; a
 // kernel whose work may be a single chunk, which mk_parallel_range runs by itself, has to.
 MK_INLINE void mk_finish_stores(void) {
@@ -34,6 +41,11 @@ MK_INLINE mk_ahead mk_ahead_of(const void *row, int64_t bytes) {
 MK_INLINE void mk_fetch(mk_ahead *ahead, int64_t bytes) {
     const char *to = ahead->end - ahead->at > bytes ? ahead->at + bytes : ahead->end;
     for (; ahead->at < to; ahead->at += 64) __builtin_prefetch(ahead->at, 0, 2);
+}
+// All of it at once.
+MK_INLINE void mk_fetch_all(const void *at, int64_t bytes) {
+    mk_ahead ahead = mk_ahead_of(at, bytes);
+    mk_fetch(&ahead, bytes);
 }
 
 #endif

@@ -44,18 +44,9 @@ typedef struct moments_job {
 } moments_job;
 
 static void join(moments_part *a, int64_t na, moments_part b, int64_t nb) {
-    if (na == 0) {
-        *a = b;
-        return;
-    }
-    double d = b.mean - a->mean, share = (double)nb / (double)(na + nb);
-    if (d - d != 0) {
-        // Infinite or NaN: the mean is what the sum of all says.
-        *a = (moments_part){a->mean * (1 - share) + b.mean * share, NAN};
-        return;
-    }
-    a->mean += d * share;
-    a->squares += b.squares + d * d * share * (double)na;
+    if (na == 0) *a = b;
+    else MK_TABLE(moments_tables)->join(&a->mean, &a->squares, &b.mean, &b.squares, (double)nb / (double)(na + nb),
+                                        (double)na, 1);
 }
 
 // Writes n results, `stride` bytes apart in each output.
@@ -83,8 +74,7 @@ static void add_block(const moments_job *job, moments_part *part, int64_t *count
     mk_reduce_kernels(job->type, MK_REDUCE_SUM)->row(&sum, block, n);
     double mean = sum.d / (double)n;
     // Of the block that is probably next.
-    mk_ahead ahead = mk_ahead_of(job->fetches ? (const char *)in + n * stride : NULL, n * stride);
-    mk_fetch(&ahead, n * stride);
+    if (job->fetches) mk_fetch_all((const char *)in + n * stride, n * stride);
     join(part, *count, (moments_part){mean, MK_TABLE(moments_tables)->row[job->type](block, mean, n)}, n);
     *count += n;
 }
@@ -167,8 +157,7 @@ static void add_rows(const moments_job *job, moments_tile *parts, int64_t before
         const void *pieces[MOMENTS_ROWS];
         for (int64_t k = 0; k < count; k++) {
             pieces[k] = (const char *)rows[k] + j * size;
-            mk_ahead next = mk_ahead_of(ahead != 0 ? at[k] + ahead + j * stride : NULL, m * stride);
-            mk_fetch(&next, m * stride);
+            if (ahead != 0) mk_fetch_all(at[k] + ahead + j * stride, m * stride);
         }
         table->columns[job->type](squares + j, mean + j, pieces, count, m);
     }

@@ -50,6 +50,7 @@ static void MK_FN(moments_join)(double *restrict mean, double *restrict squares,
     MK_VECTORIZE for (int64_t j = 0; j < n; j++) {
         double a = mean[j], b = other_mean[j], d = b - a;
         bool finite = d - d == 0;
+        // Where it is infinite or NaN the mean is what the sum of all says.
         mean[j] = finite ? a + d * share : a * (1 - share) + b * share;
         squares[j] = finite ? squares[j] + (other_squares[j] + d * d * share * before) : (double)NAN;
     }

@@ -223,8 +223,7 @@ static void add_rows(const reduce_job *job, column_accumulators *acc, const char
         for (int64_t k = 0; k < count; k++) {
             const char *at = rows[k] + j * stride;
             // Each row is a short run, past whose end the processor does not fetch by itself.
-            mk_ahead next = mk_ahead_of(ahead != 0 ? at + ahead : NULL, m * stride);
-            mk_fetch(&next, m * stride);
+            if (ahead != 0) mk_fetch_all(at + ahead, m * stride);
             blocks[k] = plain_bf16 ? at
                                    : read_block(job, (char *)buffers + k * COLUMN_BLOCK * acc_size, at, stride, m);
         }

@@ -180,8 +180,7 @@ static void sum_columns(const scan_job *job, double *acc, const char *in, int64_
         in += count * in_step;
         for (int64_t k = 0; k < count; k++) {
             // The next group's rows lie too far apart for the processor to fetch them by itself.
-            mk_ahead ahead = mk_ahead_of(i + GROUP + k < job->length ? in + k * in_step : NULL, bytes);
-            mk_fetch(&ahead, bytes);
+            if (i + GROUP + k < job->length) mk_fetch_all(in + k * in_step, bytes);
             mk_stream(out, piece[k], bytes);
             out += out_step;
         }
