@@ -77,7 +77,7 @@ static void copy_same(const mk_tensor *out, const mk_tensor *in) {
     if (w->count == 0) return;
     p.stream = mk_streams(out, 1, &in);
     if (w->rank == 1 && w->strides[0][0] == p.size && w->strides[0][1] == p.size) {
-        mk_parallel_range(w->count, MK_GRAIN, copy_bytes, &p);
+        mk_parallel_range(w->count, mk_stream_grain(1, p.stream), copy_bytes, &p);
         return;
     }
     int64_t width = w->shape[0], height = w->rank > 1 ? w->shape[1] : 1;
@@ -99,7 +99,7 @@ static void copy_same(const mk_tensor *out, const mk_tensor *in) {
     p.tiles_down = (height + p.rows - 1) / p.rows;
     int64_t tiles = p.tiles_along * p.tiles_down;
     for (int32_t d = 2; d < w->rank; d++) tiles *= w->shape[d];
-    mk_parallel_range(tiles, mk_grain_of(p.rows * p.columns), copy_tiles, &p);
+    mk_parallel_range(tiles, mk_stream_grain(p.rows * p.columns, p.stream), copy_tiles, &p);
 }
 
 // MARK: between dtypes

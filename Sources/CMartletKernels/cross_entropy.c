@@ -42,6 +42,6 @@ void mk_cross_entropy(const mk_tensor *loss, const mk_tensor *lse, const mk_tens
         .fetches = mk_is_large(logits),
     };
     const entropy_table *table = MK_TABLE(logits->dtype == MK_F64 ? f64_tables : f32_tables);
-    mk_parallel_range(logits->shape[0], mk_grain_of(job.classes), table->rows, &job);
+    mk_parallel_range(logits->shape[0], mk_stream_grain(job.classes, job.stream), table->rows, &job);
     if (job.stream) mk_finish_stores();
 }

@@ -6,6 +6,8 @@
 
 // Elements per chunk for kernels that call the mathematical library: about 10 ns each.
 #define LIBRARY_GRAIN 8192
+// The same for functions that vectorize: several times the arithmetic of a sum.
+#define FUNCTION_GRAIN 24576
 
 // The type in which a dtype is computed.
 MK_INLINE int32_t computed(int32_t dtype) { return mk_is_half(dtype) ? MK_F32 : dtype; }
@@ -34,7 +36,8 @@ void mk_unary(mk_unary_op op, const mk_tensor *out, const mk_tensor *a) {
     int32_t compute[] = {computed(out->dtype), dtype};
     bool library = (dtype == MK_F64 && op >= MK_EXP && op <= MK_GELU_TANH) ||
                    (dtype == MK_F32 && op >= MK_TAN && op <= MK_ERFINV && op != MK_TANH && op != MK_ERF);
-    mk_elementwise(kernel, NULL, 2, tensors, compute, library ? LIBRARY_GRAIN : MK_GRAIN);
+    bool function = op >= MK_EXP && op <= MK_GELU_TANH && (op < MK_SQRT || op > MK_RECIPROCAL);
+    mk_elementwise(kernel, NULL, 2, tensors, compute, library ? LIBRARY_GRAIN : function ? FUNCTION_GRAIN : MK_GRAIN);
 }
 
 // MARK: binary
@@ -51,7 +54,8 @@ static void run_binary(mk_binary_op op, const mk_tensor *out, const mk_tensor *a
     const mk_tensor *tensors[] = {out, a, b};
     int32_t compute[] = {out->dtype == MK_BOOL ? MK_BOOL : dtype, dtype, dtype};
     bool library = (op >= MK_FLOOR_DIV && op <= MK_POW) || op == MK_ATAN2 || op == MK_HYPOT;
-    mk_elementwise(kernel, NULL, 3, tensors, compute, library ? LIBRARY_GRAIN : MK_GRAIN);
+    bool function = op >= MK_SILU_BACKWARD && op <= MK_SOFTPLUS_BACKWARD;
+    mk_elementwise(kernel, NULL, 3, tensors, compute, library ? LIBRARY_GRAIN : function ? FUNCTION_GRAIN : MK_GRAIN);
 }
 
 void mk_binary(mk_binary_op op, const mk_tensor *out, const mk_tensor *a, const mk_tensor *b) {

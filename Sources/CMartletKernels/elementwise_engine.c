@@ -12,8 +12,14 @@
 #define NARROW 32
 // Elements of a tile that takes no transposition: the buffers of all operands stay in L1.
 #define RUN 1024
-// Bytes of an output past the caches that are computed at once.
-#define PIECE 1024
+// Bytes of an output past the caches that are computed at once. Memory is read meanwhile only as far as the processor
+// looks ahead of the stores, so that pieces of 1 KiB take up to twice as long as these where there is little to compute;
+// where there is much, a call for each of these costs more.
+#define PIECE 256
+#define PIECE_HALF 512
+#define PIECE_EXPENSIVE 1024
+// Elements of a row that take no buffer.
+#define LONG_RUN 16384
 // Rows of a tile that are fetched before their turn.
 #define ROWS_AHEAD 4
 // Elements of an operation that is over sooner than a plan for it would be made.
@@ -30,7 +36,8 @@ typedef struct {
     bool direct[MK_WALK_MAX];  // contiguous along dimension 0 and no conversion
     bool constant[MK_WALK_MAX]; // one element everywhere
     bool repeats[MK_WALK_MAX];  // the same row along dimension 1
-    bool stream;                // the output goes past the caches
+    bool stream;                // the output goes past the caches,
+    int64_t piece;              // in pieces of so many elements
     bool fetches;               // rows of operands before their turn
 } plan;
 
@@ -72,12 +79,11 @@ static void store_tile(const plan *p, tile_buffers *buffers, char *at, int64_t r
 
 // Computes n elements and writes them past the caches. Operands are contiguous and in the type of the computation.
 static void stream_run(const plan *p, char *out, const void **in, int64_t n) {
-    _Alignas(64) char piece[PIECE];
+    _Alignas(64) char piece[PIECE_EXPENSIVE];
     int64_t size[MK_WALK_MAX];
     for (int32_t k = 0; k < p->walk.operands; k++) size[k] = mk_size_of(p->compute[k]);
-    const int64_t step = PIECE / size[0];
-    for (; n > 0; n -= step) {
-        const int64_t m = n < step ? n : step;
+    for (; n > 0; n -= p->piece) {
+        const int64_t m = n < p->piece ? n : p->piece;
         p->kernel(piece, in, m, p->parameters);
         mk_stream(out, piece, m * size[0]);
         out += m * size[0];
@@ -188,8 +194,12 @@ static void run_contiguous(void *context, int64_t begin, int64_t end) {
 static void choose_tile(plan *p) {
     const mk_walk *w = &p->walk;
     int64_t width = w->shape[0], height = w->rank > 1 ? w->shape[1] : 1;
-    bool transposed = false, staged = false;
-    for (int32_t k = 0; k < w->operands; k++) staged |= p->storage[k] != p->compute[k];
+    bool transposed = false, staged = false, direct = true;
+    for (int32_t k = 0; k < w->operands; k++) {
+        staged |= p->storage[k] != p->compute[k];
+        direct &= p->direct[k];
+    }
+    const int64_t run = direct ? LONG_RUN : RUN;
     for (int32_t k = 0; k < w->operands && w->rank > 1; k++) {
         int64_t s0 = w->strides[0][k], s1 = w->strides[1][k];
         // Neighbours along dimension 1 share cache lines and those along dimension 0 do not.
@@ -206,7 +216,7 @@ static void choose_tile(plan *p) {
         p->rows = height < side ? height : side;
         p->columns = width < most / p->rows ? width : most / p->rows;
     } else if (width >= (staged ? RUN / 2 : 128)) {
-        p->columns = width < RUN ? width : RUN;
+        p->columns = width < run ? width : run;
         p->rows = 1;
     } else {
         p->columns = width;
@@ -288,6 +298,8 @@ void mk_elementwise(mk_kernel kernel, const void *parameters, int32_t operands, 
         all_direct &= p.direct[k];
     }
     p.stream = mk_streams(tensors[0], operands - 1, tensors + 1);
+    p.piece = (grain < MK_GRAIN ? PIECE_EXPENSIVE : p.size[0] < 4 ? PIECE_HALF : PIECE) / mk_size_of(compute[0]);
+    if (p.stream) grain *= 8;
     if (p.walk.rank == 1 && all_direct) {
         mk_parallel_range(p.walk.count, grain, run_contiguous, &p);
         return;

@@ -11,6 +11,13 @@ bool mk_is_large(const mk_tensor *t);
 // Whether `out` is better written past the caches: it is large and none of the `count` inputs.
 bool mk_streams(const mk_tensor *out, int32_t count, const mk_tensor *const *in);
 
+// Items of a chunk whose output goes past the caches with `stream`: more than of others, because memory is read and
+// written faster in long runs.
+MK_INLINE int64_t mk_stream_grain(int64_t elements_per_item, bool stream) {
+    const int64_t elements = stream ? 8 * MK_GRAIN : MK_GRAIN;
+    return elements_per_item >= elements ? 1 : elements / (elements_per_item < 1 ? 1 : elements_per_item);
+}
+
 // Copies bytes past the caches where they fill cache lines.
 void mk_stream(void *out, const void *in, int64_t bytes);
 // Copies bytes, past the caches with `stream`.

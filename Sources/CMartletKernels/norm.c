@@ -54,7 +54,7 @@ void mk_layer_norm(const mk_tensor *out, const mk_tensor *mean, const mk_tensor 
         table->scale(parameters + n * table->bytes, bias, 0);
         job.bias = parameters + n * table->bytes;
     }
-    mk_parallel_range(job.walk.count, mk_grain_of(n), table->forward, &job);
+    mk_parallel_range(job.walk.count, mk_stream_grain(n, job.stream), table->forward, &job);
     if (job.stream) mk_finish_stores();
     mk_scratch_free(parameters, bytes);
 }

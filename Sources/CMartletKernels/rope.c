@@ -26,6 +26,6 @@ void mk_rope(const mk_tensor *out, const mk_tensor *in, const mk_tensor *cos, co
     const int64_t tokens = in->shape[0] * in->shape[1], elements = in->shape[2] * in->shape[3];
     if (elements == 0) return;
     const rope_table *table = MK_TABLE(in->dtype == MK_F64 ? f64_tables : f32_tables);
-    mk_parallel_range(tokens, mk_grain_of(elements), table->rows, &job);
+    mk_parallel_range(tokens, mk_stream_grain(elements, job.stream), table->rows, &job);
     if (job.stream) mk_finish_stores();
 }

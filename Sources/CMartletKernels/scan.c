@@ -13,7 +13,8 @@ typedef struct scan_table {
 static const scan_table *const scan_tables[MK_ISA_COUNT] = MK_ISA_TABLES(scan_table_);
 
 #define TILE 512      // lines at a time when working across them
-#define GROUP 4       // rows of them that are computed before they are written past the caches
+#define GROUP 4       // rows of them, and
+#define PIECE 64      // lines, that are computed before they are written past the caches
 #define SEGMENT 65536 // elements of a long line that one thread scans
 
 typedef struct scan_job {
@@ -172,18 +173,21 @@ static void sum_columns(const scan_job *job, double *acc, const char *in, int64_
         job->sums->columns[dtype](acc, in, in_step, out, out_step, job->length, n);
         return;
     }
-    const int64_t bytes = n * mk_size_of(dtype);
-    _Alignas(64) double piece[GROUP][TILE];
+    const int64_t size = mk_size_of(dtype);
+    _Alignas(64) double piece[GROUP][PIECE];
     for (int64_t i = 0; i < job->length; i += GROUP) {
         const int64_t count = mk_min64(GROUP, job->length - i);
-        job->sums->columns[dtype](acc, in, in_step, (char *)piece, (int64_t)sizeof piece[0], count, n);
-        in += count * in_step;
-        for (int64_t k = 0; k < count; k++) {
+        for (int64_t j = 0; j < n; j += PIECE) {
+            const int64_t m = mk_min64(PIECE, n - j);
             // The next group's rows lie too far apart for the processor to fetch them by itself.
-            if (i + GROUP + k < job->length) mk_fetch_all(in + k * in_step, bytes);
-            mk_stream(out, piece[k], bytes);
-            out += out_step;
+            for (int64_t k = 0; k < count && i + GROUP + k < job->length; k++)
+                mk_fetch_all(in + (GROUP + k) * in_step + j * size, m * size);
+            job->sums->columns[dtype](acc + j, in + j * size, in_step, (char *)piece, (int64_t)sizeof piece[0], count,
+                                      m);
+            for (int64_t k = 0; k < count; k++) mk_stream(out + k * out_step + j * size, piece[k], m * size);
         }
+        in += count * in_step;
+        out += count * out_step;
     }
 }
 
