@@ -42,9 +42,9 @@ extension OpCases {
         let other: DType = type == .float32 ? .bfloat16 : .float32
         return [
             plain("convert", text(shape), [shape], bytes: n * (e + other.byteSize)) { $0[0].to(other) },
-            OpCase(op: "masked fill", shape: text(shape), bytes: n * (2 * e + 1)) {
-                let x = random(shape)
-                let mask = Tensor.randn(shape, generator: generator) .> 0
+            row("masked fill", text(shape), [shape], bytes: n * (2 * e + 1), flops: nil, splits: true) { shapes in
+                let x = random(shapes[0])
+                let mask = Tensor.randn(shapes[0], generator: generator) .> 0
                 return { Bench.keep(x.maskedFill(mask, 0)) }
             },
         ]
@@ -64,12 +64,12 @@ extension OpCases {
     private func layouts(_ rows: Int, _ columns: Int) -> [OpCase] {
         let n = rows * columns
         return [
-            plain("add transposed", "\(columns)x\(rows)", [[rows, columns], [columns, rows]], bytes: 3 * e * n) {
-                $0[0].T + $0[1]
-            },
-            plain("contiguous of transposed", "\(columns)x\(rows)", [[rows, columns]], bytes: 2 * e * n) {
-                $0[0].T.contiguous()
-            },
+            plain(
+                "add transposed", "\(columns)x\(rows)", [[rows, columns], [columns, rows]], bytes: 3 * e * n, splits: false
+            ) { $0[0].T + $0[1] },
+            plain(
+                "contiguous of transposed", "\(columns)x\(rows)", [[rows, columns]], bytes: 2 * e * n, splits: false
+            ) { $0[0].T.contiguous() },
         ]
     }
 

@@ -67,7 +67,7 @@ extension OpCases {
             cases.append(
                 plain(
                     "linear", "\(rows)x\(inputs)x\(outputs)", [[rows, inputs], [outputs, inputs]],
-                    bytes: e * inputs * outputs, reads: true
+                    bytes: e * inputs * outputs, reads: true, splits: false
                 ) { $0[0].linear($0[1]) })
         }
         return cases
@@ -77,12 +77,12 @@ extension OpCases {
         var cases: [OpCase] = []
         for (rows, classes) in [(4096, 8192), (1024, 32768), (256, 131_072), (128, 262_144)] {
             cases.append(
-                OpCase(
-                    op: "cross entropy, forward and backward", shape: "\(rows)x\(classes)",
-                    bytes: 3 * e * rows * classes
-                ) {
-                    let logits = Parameter(random([rows, classes]))
-                    let targets = indices(classes, [rows])
+                row(
+                    "cross entropy, forward and backward", "\(rows)x\(classes)", [[rows, classes]],
+                    bytes: 3 * e * rows * classes, flops: nil, splits: true
+                ) { shapes in
+                    let logits = Parameter(random(shapes[0]))
+                    let targets = indices(classes, [shapes[0][0]])
                     return {
                         logits.crossEntropy(targets).backward()
                         logits.grad = nil

@@ -10,8 +10,9 @@ struct OpsBench: ParsableCommand {
             One line an op and shape. bytes is the least that the op must move to and from memory: of each op every operand \
             once and every result once, the forward and the backward pass being two. From 128 MiB on, share_of_memory is \
             the time of a copy (for an op that only reads: of a sum) of as many bytes, called in turns with the op, over the \
-            op's time. Ops bound by arithmetic have flops and gflops instead, with causal attention counted as half of all \
-            pairs.
+            op's time, and share_of_cached the time of the same op on parts that the caches hold, taken as often as they \
+            make up the whole: near 1 where the arithmetic takes the time and not the memory. Products and attention have \
+            flops and gflops instead, with causal attention counted as half of all pairs.
             'forward and backward' includes the forward pass.
 
             Example: martlet bench ops --dtype f32 --filter softmax
@@ -41,6 +42,7 @@ struct OpsBench: ParsableCommand {
         let gbPerSecond: Double?
         let shareOfMemory: Double?
         let memory: String?
+        let shareOfCached: Double?
         let flops: Double?
         let gflops: Double?
     }
@@ -62,12 +64,13 @@ struct OpsBench: ParsableCommand {
             let body = c.prepare()
             let time = Bench.secondsPerCall(within: seconds, body)
             let share = shareOfMemory(c, body)
+            let cached = share == nil ? nil : shareOfCached(c, body)
             try Bench.emit(
                 Record(
                     op: c.op, shape: c.shape, dtype: "\(type)", threads: CPU.threadCount, isa: CPU.instructionSet,
                     seconds: time, bytes: c.bytes, gbPerSecond: c.bytes.map { Double($0) / time / 1e9 },
                     shareOfMemory: share,
-                    memory: share.map { _ in c.reads ? "read" : "copy" }, flops: c.flops,
+                    memory: share.map { _ in c.reads ? "read" : "copy" }, shareOfCached: cached, flops: c.flops,
                     gflops: c.flops.map { $0 / time / 1e9 }))
         }
     }
@@ -86,6 +89,15 @@ struct OpsBench: ParsableCommand {
         let move = { if let to { to.copyInPlace(from) } else { Bench.keep(from.sum()) } }
         return Bench.timeRatio(within: seconds, of: move, to: body)
     }
+
+    /// The time that the op would take if nothing came from memory, over the time it takes; nil where it has no parts.
+    private func shareOfCached(_ c: OpCase, _ body: () -> Void) -> Double? {
+        guard let bytes = c.bytes, let part = c.part?((bytes + Self.partBytes - 1) / Self.partBytes) else { return nil }
+        return Bench.timeRatio(within: seconds, of: part.body, to: body) * part.count
+    }
+
+    /// Bytes of a part, in the caches of two cores.
+    private static let partBytes = 4 << 20
 }
 
 /// An op with its operands, made when its turn comes.
@@ -96,6 +108,9 @@ struct OpCase {
     var flops: Double?
     /// Whether nearly all of `bytes` are read, as in a reduction.
     var reads = false
+    /// The op on about one in so many rows of its operands, and how many such parts make up the whole; nil where a part
+    /// would be too few rows to be like the whole.
+    var part: ((Int) -> (body: () -> Void, count: Double)?)?
     /// Makes the operands; gives what is timed.
     let prepare: () -> () -> Void
 }
@@ -114,12 +129,30 @@ struct OpCases {
 
     func text(_ shape: [Int]) -> String { shape.map(String.init).joined(separator: "x") }
 
-    /// A row of an op whose result is dropped, on operands of `shapes`.
+    /// A row of an op on operands of `shapes`. With `splits`, it can be done on some of the rows of the first operand and
+    /// of those with as many.
+    func row(
+        _ op: String, _ shape: String, _ shapes: [[Int]], bytes: Int?, reads: Bool = false, flops: Double?, splits: Bool,
+        _ prepare: @escaping ([[Int]]) -> () -> Void
+    ) -> OpCase {
+        let rows = shapes[0][0]
+        let part = { (count: Int) -> (body: () -> Void, count: Double)? in
+            let some = rows / count
+            return some < 16 ? nil : (
+                prepare(shapes.map { $0[0] == rows ? [some] + $0.dropFirst() : $0 }), Double(rows) / Double(some)
+            )
+        }
+        return OpCase(op: op, shape: shape, bytes: bytes, flops: flops, reads: reads, part: splits ? part : nil) {
+            prepare(shapes)
+        }
+    }
+
+    /// A row of an op whose result is dropped.
     func plain(
         _ op: String, _ shape: String, _ shapes: [[Int]], bytes: Int? = nil, reads: Bool = false, flops: Double? = nil,
-        _ body: @escaping ([Tensor]) -> Tensor
+        splits: Bool = true, _ body: @escaping ([Tensor]) -> Tensor
     ) -> OpCase {
-        OpCase(op: op, shape: shape, bytes: bytes, flops: flops, reads: reads) {
+        row(op, shape, shapes, bytes: bytes, reads: reads, flops: flops, splits: splits) { shapes in
             let operands = shapes.map(random)
             return { Bench.keep(body(operands)) }
         }
@@ -127,10 +160,10 @@ struct OpCases {
 
     /// A row of an op and its backward pass by all operands of `shapes`, from a gradient that is given.
     func trained(
-        _ op: String, _ shape: String, _ shapes: [[Int]], bytes: Int? = nil, flops: Double? = nil,
+        _ op: String, _ shape: String, _ shapes: [[Int]], bytes: Int? = nil, flops: Double? = nil, splits: Bool = true,
         _ body: @escaping ([Tensor]) -> Tensor
     ) -> OpCase {
-        OpCase(op: op + ", forward and backward", shape: shape, bytes: bytes, flops: flops) {
+        row(op + ", forward and backward", shape, shapes, bytes: bytes, flops: flops, splits: splits) { shapes in
             let operands = shapes.map { Parameter(random($0)) }
             let gradient = noGrad { Tensor.ones(like: body(operands)) }
             return {
