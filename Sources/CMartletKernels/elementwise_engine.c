@@ -82,11 +82,16 @@ static void stream_run(const plan *p, char *out, const void **in, int64_t n) {
     _Alignas(64) char piece[PIECE_EXPENSIVE];
     int64_t size[MK_WALK_MAX];
     for (int32_t k = 0; k < p->walk.operands; k++) size[k] = mk_size_of(p->compute[k]);
-    for (; n > 0; n -= p->piece) {
-        const int64_t m = n < p->piece ? n : p->piece;
+    const mk_stream_lines lines = mk_stream_lines_now();
+    // The first piece ends where a cache line does, so that the others are whole lines.
+    int64_t m = p->piece - (int64_t)((uintptr_t)out % 64) / size[0];
+    for (; n > 0; n -= m, m = p->piece) {
+        if (m > n) m = n;
         p->kernel(piece, in, m, p->parameters);
-        mk_stream(out, piece, m * size[0]);
-        out += m * size[0];
+        const int64_t bytes = m * size[0];
+        if (((uintptr_t)out | (uintptr_t)bytes) % 64 == 0) lines(out, piece, bytes);
+        else mk_stream(out, piece, bytes);
+        out += bytes;
         for (int32_t k = 1; k < p->walk.operands; k++) in[k - 1] = (const char *)in[k - 1] + m * size[k];
     }
 }

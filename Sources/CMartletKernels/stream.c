@@ -9,7 +9,7 @@
 #include <string.h>
 
 typedef struct {
-    void (*lines)(char *out, const char *in, int64_t bytes);
+    mk_stream_lines lines;
 } stream_table;
 
 #define MK_KERNELS "stream_kernels.h"
@@ -28,6 +28,8 @@ bool mk_streams(const mk_tensor *out, int32_t count, const mk_tensor *const *in)
         if (in[k]->data == out->data) return false;
     return true;
 }
+
+mk_stream_lines mk_stream_lines_now(void) { return MK_TABLE(stream_tables)->lines; }
 
 void mk_stream(void *out, const void *in, int64_t bytes) {
     const int64_t misaligned = (int64_t)((uintptr_t)out % 64), head = misaligned == 0 ? 0 : 64 - misaligned;

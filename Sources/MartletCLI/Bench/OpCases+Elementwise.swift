@@ -65,7 +65,8 @@ extension OpCases {
         let n = rows * columns
         return [
             plain(
-                "add transposed", "\(columns)x\(rows)", [[rows, columns], [columns, rows]], bytes: 3 * e * n, splits: false
+                "add transposed", "\(columns)x\(rows)", [[rows, columns], [columns, rows]], bytes: 3 * e * n,
+                splits: false
             ) { $0[0].T + $0[1] },
             plain(
                 "contiguous of transposed", "\(columns)x\(rows)", [[rows, columns]], bytes: 2 * e * n, splits: false

@@ -132,15 +132,18 @@ struct OpCases {
     /// A row of an op on operands of `shapes`. With `splits`, it can be done on some of the rows of the first operand and
     /// of those with as many.
     func row(
-        _ op: String, _ shape: String, _ shapes: [[Int]], bytes: Int?, reads: Bool = false, flops: Double?, splits: Bool,
+        _ op: String, _ shape: String, _ shapes: [[Int]], bytes: Int?, reads: Bool = false, flops: Double?,
+        splits: Bool,
         _ prepare: @escaping ([[Int]]) -> () -> Void
     ) -> OpCase {
         let rows = shapes[0][0]
         let part = { (count: Int) -> (body: () -> Void, count: Double)? in
             let some = rows / count
-            return some < 16 ? nil : (
-                prepare(shapes.map { $0[0] == rows ? [some] + $0.dropFirst() : $0 }), Double(rows) / Double(some)
-            )
+            return some < 16
+                ? nil
+                : (
+                    prepare(shapes.map { $0[0] == rows ? [some] + $0.dropFirst() : $0 }), Double(rows) / Double(some)
+                )
         }
         return OpCase(op: op, shape: shape, bytes: bytes, flops: flops, reads: reads, part: splits ? part : nil) {
             prepare(shapes)
