@@ -1,4 +1,5 @@
-"""PyTorch on one NVIDIA GPU: launches, copies, RMS norm, matrix products and attention, as docs/gpu-first-run.md lists them.
+"""PyTorch on one NVIDIA GPU: launches, copies, RMS norm, matrix products, attention and training,
+as docs/gpu-first-run.md lists them.
 
     python3 Benchmarks/torch_gpu.py
 
@@ -14,6 +15,8 @@ import time
 import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from torch_palm import PaLM, training_flops_per_token
 
 GIB = 1 << 30
 MULTIPLICAND = 1.0956  # any constant that is no power of two
@@ -130,6 +133,40 @@ def attention():
             )
 
 
+def training():
+    """The models of palm-train and one of a billion parameters: forward, backward, clipping, fused AdamW, autocast."""
+    for name, vocab, width, layers, heads, head_dim, batch, length in [
+        ("34M", 8192, 512, 8, 8, 64, 64, 512),
+        ("110M", 12288, 768, 12, 12, 64, 32, 1024),
+        ("1B", 32768, 2048, 16, 16, 128, 16, 1024),
+    ]:
+        torch.manual_seed(0)
+        model = PaLM(vocab, width, layers, heads, head_dim, length).cuda()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+        ids = torch.randint(0, vocab, (batch, length + 1), device="cuda")
+        inputs, targets = ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
+        for mode, loss_of in [("eager", model.loss), ("compile", torch.compile(model.loss))]:
+            torch.cuda.reset_peak_memory_stats()
+
+            def step():
+                with torch.autocast("cuda", dtype=torch.bfloat16):
+                    loss = loss_of(inputs, targets)
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+
+            rate = batch * length / seconds(step, repeats=3)
+            # Norms' scales are not counted, as in palm-train.
+            parameters = model.parameter_count() - (layers + 1) * width
+            flops = training_flops_per_token(parameters, layers, heads, head_dim, length)
+            print(
+                f"PaLM {name} ({parameters} parameters), {batch} x {length} tokens, bf16 autocast, {mode}: "
+                f"{rate:.0f} tokens/s, {rate * flops / 1e12:.0f} TFLOP/s, "
+                f"{torch.cuda.max_memory_allocated() / GIB:.1f} GiB"
+            )
+
+
 if __name__ == "__main__":
     if not torch.cuda.is_available():
         raise SystemExit("torch_gpu.py: needs a CUDA device, torch sees none")
@@ -142,3 +179,4 @@ if __name__ == "__main__":
     norms()
     products()
     attention()
+    training()
