@@ -16,6 +16,7 @@
 // libgomp's entry points, declared by hand so that nothing has to be compiled with -fopenmp.
 extern void GOMP_parallel(void (*fn)(void *), void *data, unsigned threads, unsigned flags);
 extern void omp_set_num_threads(int threads);
+extern int omp_get_thread_num(void);
 
 static atomic_int thread_count;
 static _Thread_local __attribute__((tls_model("initial-exec"))) int parallel_depth;
@@ -78,22 +79,60 @@ void mk_parallel(int64_t chunks, void (*fn)(void *context, int64_t chunk), void 
     GOMP_parallel(parallel_worker, &job, (unsigned)(chunks < threads ? chunks : threads), 0);
 }
 
+// Each thread begins with chunks of its own, the same part of every range, because the next op mostly reads what this one
+// wrote: cores that share no cache would have to fetch it from each other. Who is done helps the others.
+#define SHARES 64
+typedef struct {
+    _Alignas(64) atomic_llong next;
+    int64_t end;
+} range_share;
+
 typedef struct {
     mk_range_fn fn;
     void *context;
     int64_t total, grain;
+    int64_t count;
+    range_share *shares;
 } range_job;
 
-static void range_chunk(void *context, int64_t chunk) {
-    const range_job *job = context;
+static void range_chunk(const range_job *job, int64_t chunk) {
     int64_t begin = chunk * job->grain;
     int64_t end = begin + job->grain;
     job->fn(job->context, begin, end < job->total ? end : job->total);
 }
 
+static void range_worker(void *data) {
+    const range_job *job = data;
+    const int64_t self = omp_get_thread_num();
+    parallel_depth++;
+    for (int64_t k = 0; k < job->count; k++) {
+        range_share *share = &job->shares[(self + k) % job->count];
+        while (atomic_load_explicit(&share->next, memory_order_relaxed) < share->end) {
+            int64_t i = atomic_fetch_add_explicit(&share->next, 1, memory_order_relaxed);
+            if (i < share->end) range_chunk(job, i);
+        }
+    }
+    mk_finish_stores();
+    parallel_depth--;
+}
+
 void mk_parallel_range_slow(int64_t total, int64_t grain, mk_range_fn fn, void *context) {
-    range_job job = {fn, context, total, grain};
-    mk_parallel((total + grain - 1) / grain, range_chunk, &job);
+    const int64_t chunks = (total + grain - 1) / grain, threads = mk_thread_count();
+    range_job job = {.fn = fn, .context = context, .total = total, .grain = grain};
+    if (threads == 1 || parallel_depth > 0) {
+        for (int64_t i = 0; i < chunks; i++) range_chunk(&job, i);
+        mk_finish_stores();
+        return;
+    }
+    const int64_t used = chunks < threads ? chunks : threads;
+    range_share shares[SHARES];
+    job.shares = shares;
+    job.count = used < SHARES ? used : SHARES;
+    for (int64_t k = 0; k < job.count; k++) {
+        atomic_init(&shares[k].next, chunks * k / job.count);
+        shares[k].end = chunks * (k + 1) / job.count;
+    }
+    GOMP_parallel(range_worker, &job, (unsigned)used, 0);
 }
 
 // MARK: instruction sets

@@ -33,7 +33,8 @@ static void run(int32_t operands, const mk_tensor *const *tensors, bool log, boo
     job.length = tensors[0]->shape[tensors[0]->rank - 1];
     if (job.length == 0) return;
     const softmax_table *table = MK_TABLE(wide ? f64_tables : f32_tables);
-    mk_parallel_range(job.walk.count, mk_stream_grain(job.length, job.stream), backward ? table->backward : table->forward, &job);
+    mk_parallel_range(job.walk.count, mk_stream_grain(job.length, job.stream),
+                      backward ? table->backward : table->forward, &job);
     if (job.stream) mk_finish_stores();
 }
 
