@@ -49,90 +49,77 @@ void mk_set_thread_count(int count) {
     omp_set_num_threads(count);
 }
 
+// Chunks that are taken in order, by one thread first and then by whoever is done with others.
+typedef struct {
+    _Alignas(64) atomic_llong next;
+    int64_t end;
+} chunk_share;
+#define SHARES 64
+
 typedef struct {
     void (*fn)(void *context, int64_t chunk);
     void *context;
-    int64_t chunks;
-    atomic_llong next;
+    int64_t count;
+    chunk_share shares[SHARES];
 } parallel_job;
 
 static void parallel_worker(void *data) {
     parallel_job *job = data;
-    parallel_depth++;
-    for (;;) {
-        int64_t i = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
-        if (i >= job->chunks) break;
-        job->fn(job->context, i);
-    }
-    mk_finish_stores();
-    parallel_depth--;
-}
-
-void mk_parallel(int64_t chunks, void (*fn)(void *context, int64_t chunk), void *context) {
-    int threads = mk_thread_count();
-    if (chunks <= 1 || threads == 1 || parallel_depth > 0) {
-        for (int64_t i = 0; i < chunks; i++) fn(context, i);
-        if (chunks > 1) mk_finish_stores();
-        return;
-    }
-    parallel_job job = {.fn = fn, .context = context, .chunks = chunks};
-    GOMP_parallel(parallel_worker, &job, (unsigned)(chunks < threads ? chunks : threads), 0);
-}
-
-// Each thread begins with chunks of its own, the same part of every range, because the next op mostly reads what this one
-// wrote: cores that share no cache would have to fetch it from each other. Who is done helps the others.
-#define SHARES 64
-typedef struct {
-    _Alignas(64) atomic_llong next;
-    int64_t end;
-} range_share;
-
-typedef struct {
-    mk_range_fn fn;
-    void *context;
-    int64_t total, grain;
-    int64_t count;
-    range_share *shares;
-} range_job;
-
-static void range_chunk(const range_job *job, int64_t chunk) {
-    int64_t begin = chunk * job->grain;
-    int64_t end = begin + job->grain;
-    job->fn(job->context, begin, end < job->total ? end : job->total);
-}
-
-static void range_worker(void *data) {
-    const range_job *job = data;
     const int64_t self = omp_get_thread_num();
     parallel_depth++;
     for (int64_t k = 0; k < job->count; k++) {
-        range_share *share = &job->shares[(self + k) % job->count];
+        chunk_share *share = &job->shares[(self + k) % job->count];
         while (atomic_load_explicit(&share->next, memory_order_relaxed) < share->end) {
             int64_t i = atomic_fetch_add_explicit(&share->next, 1, memory_order_relaxed);
-            if (i < share->end) range_chunk(job, i);
+            if (i < share->end) job->fn(job->context, i);
         }
     }
     mk_finish_stores();
     parallel_depth--;
 }
 
-void mk_parallel_range_slow(int64_t total, int64_t grain, mk_range_fn fn, void *context) {
-    const int64_t chunks = (total + grain - 1) / grain, threads = mk_thread_count();
-    range_job job = {.fn = fn, .context = context, .total = total, .grain = grain};
-    if (threads == 1 || parallel_depth > 0) {
-        for (int64_t i = 0; i < chunks; i++) range_chunk(&job, i);
-        mk_finish_stores();
+// In at most `shares` shares.
+static void run_chunks(int64_t chunks, int64_t shares, void (*fn)(void *context, int64_t chunk), void *context) {
+    int64_t threads = mk_thread_count();
+    if (chunks <= 1 || threads == 1 || parallel_depth > 0) {
+        for (int64_t i = 0; i < chunks; i++) fn(context, i);
+        if (chunks > 1) mk_finish_stores();
         return;
     }
-    const int64_t used = chunks < threads ? chunks : threads;
-    range_share shares[SHARES];
-    job.shares = shares;
-    job.count = used < SHARES ? used : SHARES;
+    if (threads > chunks) threads = chunks;
+    parallel_job job;
+    job.fn = fn;
+    job.context = context;
+    job.count = threads < shares ? threads : shares;
     for (int64_t k = 0; k < job.count; k++) {
-        atomic_init(&shares[k].next, chunks * k / job.count);
-        shares[k].end = chunks * (k + 1) / job.count;
+        atomic_init(&job.shares[k].next, chunks * k / job.count);
+        job.shares[k].end = chunks * (k + 1) / job.count;
     }
-    GOMP_parallel(range_worker, &job, (unsigned)used, 0);
+    GOMP_parallel(parallel_worker, &job, (unsigned)threads, 0);
+}
+
+void mk_parallel(int64_t chunks, void (*fn)(void *context, int64_t chunk), void *context) {
+    run_chunks(chunks, 1, fn, context);
+}
+
+typedef struct {
+    mk_range_fn fn;
+    void *context;
+    int64_t total, grain;
+} range_job;
+
+static void range_chunk(void *context, int64_t chunk) {
+    const range_job *job = context;
+    int64_t begin = chunk * job->grain;
+    int64_t end = begin + job->grain;
+    job->fn(job->context, begin, end < job->total ? end : job->total);
+}
+
+// Each thread begins with a share of its own, the same part of every range, because the next op mostly reads what this
+// one wrote: cores that share no cache would have to fetch it from each other.
+void mk_parallel_range_slow(int64_t total, int64_t grain, mk_range_fn fn, void *context) {
+    range_job job = {fn, context, total, grain};
+    run_chunks((total + grain - 1) / grain, SHARES, range_chunk, &job);
 }
 
 // MARK: instruction sets

@@ -302,16 +302,16 @@ void mk_elementwise(mk_kernel kernel, const void *parameters, int32_t operands, 
         for (int32_t d = 0; d < p.walk.rank; d++) p.constant[k] &= p.walk.strides[d][k] == 0;
         all_direct &= p.direct[k];
     }
-    p.stream = mk_streams(tensors[0], operands - 1, tensors + 1);
+    // Short rows with gaps between them fill no cache lines.
+    const bool gapless = p.walk.rank == 1 || p.walk.strides[1][0] == p.walk.shape[0] * p.size[0];
+    p.stream = mk_streams(tensors[0], operands - 1, tensors + 1) && p.walk.strides[0][0] == p.size[0] &&
+               (gapless || p.walk.shape[0] * p.size[0] >= 512);
     p.piece = (grain < MK_GRAIN ? PIECE_EXPENSIVE : p.size[0] < 4 ? PIECE_HALF : PIECE) / mk_size_of(compute[0]);
-    if (p.stream) grain *= 8;
+    if (p.stream) grain *= MK_STREAM_GRAINS;
     if (p.walk.rank == 1 && all_direct) {
         mk_parallel_range(p.walk.count, grain, run_contiguous, &p);
         return;
     }
-    // Short rows with gaps between them fill no cache lines.
-    const bool gapless = p.walk.rank == 1 || p.walk.strides[1][0] == p.walk.shape[0] * p.size[0];
-    p.stream = p.stream && p.walk.strides[0][0] == p.size[0] && (gapless || p.walk.shape[0] * p.size[0] >= 512);
     p.fetches = mk_is_large(tensors[0]);
     choose_tile(&p);
     int64_t tiles = p.tiles_along * p.tiles_down;

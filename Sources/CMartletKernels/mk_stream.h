@@ -11,10 +11,12 @@ bool mk_is_large(const mk_tensor *t);
 // Whether `out` is better written past the caches: it is large and none of the `count` inputs.
 bool mk_streams(const mk_tensor *out, int32_t count, const mk_tensor *const *in);
 
-// Items of a chunk whose output goes past the caches with `stream`: more than of others, because memory is read and
-// written faster in long runs.
+// A chunk whose output goes past the caches is this many times as large as others, because memory is read and written
+// faster in long runs.
+#define MK_STREAM_GRAINS 8
+// Items of a chunk.
 MK_INLINE int64_t mk_stream_grain(int64_t elements_per_item, bool stream) {
-    const int64_t elements = stream ? 8 * MK_GRAIN : MK_GRAIN;
+    const int64_t elements = stream ? MK_STREAM_GRAINS * MK_GRAIN : MK_GRAIN;
     return elements_per_item >= elements ? 1 : elements / (elements_per_item < 1 ? 1 : elements_per_item);
 }
 

@@ -42,7 +42,7 @@ extension OpCases {
         let other: DType = type == .float32 ? .bfloat16 : .float32
         return [
             plain("convert", text(shape), [shape], bytes: n * (e + other.byteSize)) { $0[0].to(other) },
-            row("masked fill", text(shape), [shape], bytes: n * (2 * e + 1), flops: nil, splits: true) { shapes in
+            row("masked fill", text(shape), [shape], bytes: n * (2 * e + 1)) { shapes in
                 let x = random(shapes[0])
                 let mask = Tensor.randn(shapes[0], generator: generator) .> 0
                 return { Bench.keep(x.maskedFill(mask, 0)) }

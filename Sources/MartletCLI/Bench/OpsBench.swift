@@ -132,9 +132,8 @@ struct OpCases {
     /// A row of an op on operands of `shapes`. With `splits`, it can be done on some of the rows of the first operand and
     /// of those with as many.
     func row(
-        _ op: String, _ shape: String, _ shapes: [[Int]], bytes: Int?, reads: Bool = false, flops: Double?,
-        splits: Bool,
-        _ prepare: @escaping ([[Int]]) -> () -> Void
+        _ op: String, _ shape: String, _ shapes: [[Int]], bytes: Int?, reads: Bool = false, flops: Double? = nil,
+        splits: Bool = true, _ prepare: @escaping ([[Int]]) -> () -> Void
     ) -> OpCase {
         let rows = shapes[0][0]
         let part = { (count: Int) -> (body: () -> Void, count: Double)? in
@@ -163,10 +162,10 @@ struct OpCases {
 
     /// A row of an op and its backward pass by all operands of `shapes`, from a gradient that is given.
     func trained(
-        _ op: String, _ shape: String, _ shapes: [[Int]], bytes: Int? = nil, flops: Double? = nil, splits: Bool = true,
+        _ op: String, _ shape: String, _ shapes: [[Int]], bytes: Int? = nil, flops: Double? = nil,
         _ body: @escaping ([Tensor]) -> Tensor
     ) -> OpCase {
-        row(op + ", forward and backward", shape, shapes, bytes: bytes, flops: flops, splits: splits) { shapes in
+        row(op + ", forward and backward", shape, shapes, bytes: bytes, flops: flops) { shapes in
             let operands = shapes.map { Parameter(random($0)) }
             let gradient = noGrad { Tensor.ones(like: body(operands)) }
             return {
