@@ -63,7 +63,7 @@ static void run(adafactor_job *job, const adafactor_table *table) {
     const int64_t pieces = mk_div_up(job->count, PIECE);
     const int64_t bytes = 2 * pieces * (int64_t)sizeof(double);
     job->sums = mk_scratch(bytes);
-    mk_parallel(pieces, table->measure, job);
+    mk_parallel_shares(pieces, table->measure, job);
     double squares = 0, updates = 0;
     for (int64_t i = 0; i < pieces; i++) {
         squares += job->sums[2 * i];
@@ -79,7 +79,7 @@ static void run(adafactor_job *job, const adafactor_table *table) {
         const double scale = sqrt(squares / (double)job->count);
         job->step *= scale < o->eps2 ? o->eps2 : scale;
     }
-    mk_parallel(pieces, table->apply, job);
+    mk_parallel_shares(pieces, table->apply, job);
     mk_scratch_free(job->sums, bytes);
 }
 
@@ -108,7 +108,7 @@ void mk_adafactor_factored(const mk_tensor *param, const mk_tensor *master, cons
     job.partials = mk_scratch(partial_bytes);
     job.row_factor = mk_scratch(factor_bytes);
     job.column_factor = (char *)job.row_factor + job.rows * table->bytes;
-    mk_parallel(job.strips, table->statistics, &job);
+    mk_parallel_shares(job.strips, table->statistics, &job);
     mk_parallel_range(job.columns, mk_max64(64, MK_GRAIN / job.strips), table->combine_columns, &job);
     table->factors(&job);
     run(&job, table);

@@ -50,7 +50,7 @@ MK_INLINE REAL *RFN(adafactor_param)(const adafactor_job *job, REAL *buffer, int
 static void RFN(adafactor_measure)(void *context, int64_t piece) {
     const adafactor_job *job = context;
     const int64_t begin = piece * PIECE, end = mk_min64(job->count, begin + PIECE);
-    REAL y[ADAFACTOR_BLOCK], params[ADAFACTOR_BLOCK];
+    _Alignas(64) REAL y[ADAFACTOR_BLOCK], params[ADAFACTOR_BLOCK];
     double squares = 0, updates = 0;
     for (int64_t at = begin; at < end; at += ADAFACTOR_BLOCK) {
         const int64_t n = mk_min64(ADAFACTOR_BLOCK, end - at);
@@ -71,7 +71,7 @@ static void RFN(adafactor_apply)(void *context, int64_t piece) {
     const int64_t begin = piece * PIECE, end = mk_min64(job->count, begin + PIECE);
     const REAL step = (REAL)job->step, beta1 = (REAL)o->beta1, rest1 = (REAL)(1 - o->beta1);
     const REAL keep = (REAL)(1 - o->weight_decay);
-    REAL y[ADAFACTOR_BLOCK], params[ADAFACTOR_BLOCK];
+    _Alignas(64) REAL y[ADAFACTOR_BLOCK], params[ADAFACTOR_BLOCK];
     for (int64_t at = begin; at < end; at += ADAFACTOR_BLOCK) {
         const int64_t n = mk_min64(ADAFACTOR_BLOCK, end - at);
         RFN(adafactor_update)(job, y, at, n, false);
@@ -100,7 +100,7 @@ static void RFN(adafactor_statistics)(void *context, int64_t strip) {
     const REAL grad_scale = (REAL)o->grad_scale, eps1 = (REAL)o->eps1;
     double *sums = job->partials + strip * job->columns;
     memset(sums, 0, (size_t)job->columns * sizeof(double));
-    REAL g2[ADAFACTOR_BLOCK];
+    _Alignas(64) REAL g2[ADAFACTOR_BLOCK];
     for (int64_t row = begin; row < end; row++) {
         double total = 0;
         for (int64_t column = 0; column < job->columns; column += ADAFACTOR_BLOCK) {

@@ -63,7 +63,7 @@ static void store(const arg_job *job, char *index_at, char *value_at, best_eleme
 // The extreme of each block comes from the reduction kernel; only the block that holds the answer is searched.
 static best_element best_of_line(const arg_job *job, const char *line, int64_t begin, int64_t end) {
     int32_t dtype = job->in->dtype;
-    union {
+    _Alignas(64) union {
         double d[MK_BLOCK];
         int64_t i[MK_BLOCK];
     } buffer;
@@ -133,13 +133,13 @@ static void tile_unit(const arg_job *job, int64_t unit) {
     mk_cursor cursor;
     mk_cursor_seek(&job->lines, &cursor, row);
     const char *in = cursor.at[0] + first * strides[0];
-    union {
+    _Alignas(64) union {
         float f[TILE];
         double d[TILE];
         int64_t i[TILE];
     } values;
-    double buffers[GROUP][BLOCK];
-    int32_t index[TILE]; // from the segment's beginning: as wide as a float, and segments are short
+    _Alignas(64) double buffers[GROUP][BLOCK];
+    _Alignas(64) int32_t index[TILE]; // from the segment's beginning: as wide as a float, and segments are short
     int64_t size = job->type == REDUCE_F32 ? 4 : 8;
     bool plain_bf16 = job->in->dtype == MK_BF16 && strides[0] == 2;
     const arg_table *table = MK_TABLE(arg_tables);
@@ -230,7 +230,7 @@ void mk_arg_reduce(bool maximum, const mk_tensor *indices, const mk_tensor *valu
         mk_parallel_range(mk_walk_rows(&job.lines) * job.tiles * job.segments, mk_grain_of(width * job.segment),
                           tiles_range, &job);
     } else if (job.segments > 1) {
-        mk_parallel(lines * job.segments, line_segment, &job);
+        mk_parallel_shares(lines * job.segments, line_segment, &job);
     } else {
         mk_parallel_range(lines, mk_grain_of(job.length), lines_range, &job);
     }

@@ -102,6 +102,10 @@ void mk_parallel(int64_t chunks, void (*fn)(void *context, int64_t chunk), void 
     run_chunks(chunks, 1, fn, context);
 }
 
+void mk_parallel_shares(int64_t chunks, void (*fn)(void *context, int64_t chunk), void *context) {
+    run_chunks(chunks, SHARES, fn, context);
+}
+
 typedef struct {
     mk_range_fn fn;
     void *context;
@@ -119,7 +123,7 @@ static void range_chunk(void *context, int64_t chunk) {
 // one wrote: cores that share no cache would have to fetch it from each other.
 void mk_parallel_range_slow(int64_t total, int64_t grain, mk_range_fn fn, void *context) {
     range_job job = {fn, context, total, grain};
-    run_chunks((total + grain - 1) / grain, SHARES, range_chunk, &job);
+    mk_parallel_shares((total + grain - 1) / grain, range_chunk, &job);
 }
 
 // MARK: instruction sets

@@ -69,7 +69,7 @@ static void scatter_run(void *out, const void *in, int64_t size, int64_t stride,
 
 // A strided run of a narrow dtype is gathered here first, MK_BLOCK elements at a time.
 typedef union narrow_block {
-    uint8_t bytes[MK_BLOCK * 8];
+    _Alignas(64) uint8_t bytes[MK_BLOCK * 8];
     uint64_t align;
 } narrow_block;
 
@@ -99,7 +99,7 @@ static void widen_f64(double *buffer, const void *in, int32_t dtype, int64_t n) 
         table->f64_from_f32(buffer, in, n);
         return;
     }
-    float floats[MK_BLOCK];
+    _Alignas(64) float floats[MK_BLOCK];
     for (int64_t i = 0; i < n; i += MK_BLOCK) {
         int64_t m = mk_min64(MK_BLOCK, n - i);
         mk_floats_from(floats, (const uint16_t *)in + i, dtype, m);
@@ -213,7 +213,7 @@ void mk_unblock_f64(void *out, int32_t dtype, int64_t stride, const double *in, 
         }
         return;
     }
-    float floats[MK_BLOCK];
+    _Alignas(64) float floats[MK_BLOCK];
     for (int64_t i = 0; i < n; i += MK_BLOCK) {
         int64_t m = mk_min64(MK_BLOCK, n - i);
         MK_TABLE(blocks_tables)->f32_from_f64(floats, in + i, m);
@@ -260,7 +260,7 @@ void mk_block_axpy_f64(double *acc, const void *in, int32_t dtype, double alpha,
     } else if (dtype == MK_F32) {
         table->axpy_f64_f32(acc, in, alpha, n);
     } else {
-        float floats[MK_BLOCK];
+        _Alignas(64) float floats[MK_BLOCK];
         for (int64_t i = 0; i < n; i += MK_BLOCK) {
             int64_t m = mk_min64(MK_BLOCK, n - i);
             mk_floats_from(floats, (const uint16_t *)in + i, dtype, m);

@@ -13,9 +13,10 @@ typedef struct {
     convert_fn f16_to_f32, f32_to_f16, bf16_to_f32, f32_to_bf16;
 } convert_table;
 
+#define MK_WANT_AVX512BF16
 #define MK_KERNELS "convert_kernels.h"
 #include "mk_each_isa.h"
-static const convert_table *const convert_tables[MK_ISA_COUNT] = MK_ISA_TABLES(convert_table);
+static const convert_table *const convert_tables[MK_ISA_COUNT] = MK_ISA_TABLES_BF16(convert_table);
 
 static int basis_of(int32_t dtype) { return dtype <= MK_F32 ? dtype : dtype - 2; }
 

@@ -63,7 +63,10 @@ CONVERT(i32_odd, int32_t, float, MK_FN(round_to_odd)((double)x))
 CONVERT(f16_f32, uint16_t, float, mk_f16_to_f32(x))
 CONVERT(f32_f16, float, uint16_t, mk_f32_to_f16(x))
 CONVERT(bf16_f32, uint16_t, float, mk_bf16_to_f32(x))
-CONVERT(f32_bf16, float, uint16_t, mk_f32_to_bf16(x))
+#include "bf16_kernels.h"
+static void MK_FN(convert_f32_bf16)(void *restrict out, const void *restrict in, int64_t n) {
+    MK_FN(round_to_bf16)(out, in, n);
+}
 
 #define ROW(s)                                                                                                         \
     {                                                                                                                  \

@@ -16,10 +16,11 @@ typedef struct {
     mk_range_fn rows;
 } entropy_table;
 
+#define MK_WANT_AVX512BF16
 #define MK_REAL_KERNELS "cross_entropy_kernels.h"
 #define MK_KERNELS "mk_each_real.h"
 #include "mk_each_isa.h"
-static const entropy_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES(entropy_table_f32);
+static const entropy_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES_BF16(entropy_table_f32);
 static const entropy_table *const f64_tables[MK_ISA_COUNT] = MK_ISA_TABLES(entropy_table_f64);
 
 void mk_cross_entropy(const mk_tensor *loss, const mk_tensor *lse, const mk_tensor *dlogits, const mk_tensor *logits,

@@ -9,9 +9,6 @@ typedef struct {
     mk_kernel binary[2][MK_BINARY_COUNT];
 } half_table;
 
-// Two neighbours; tensors are aligned to their elements only.
-typedef uint32_t bf16_pair __attribute__((aligned(2), may_alias));
-
 #define MK_HALF_ACTIVATIONS(F)    \
     F(EXP, mk_expf(x))            \
     F(SILU, x *mk_sigmoidf(x))    \

@@ -21,26 +21,18 @@
         }                                                                                                              \
     }
 
-// bfloat16 in pairs: a 32-bit word holds two values, each a float after one shift or mask, so a vector of pairs needs
-// none of the shuffles that widen and narrow 16-bit elements.
-// A NaN needs no care in rounding: one that comes from bfloat16 operands, or from arithmetic, has no bits that a carry
-// could start from.
-MK_INLINE uint32_t MK_FN(round_bf16)(float x) {
-    uint32_t u = mk_bits(x);
-    return u + 0x7fffu + ((u >> 16) & 1u);
-}
-MK_INLINE uint32_t MK_FN(pack_bf16)(float low, float high) {
-    return MK_FN(round_bf16)(low) >> 16 | (MK_FN(round_bf16)(high) & 0xffff0000u);
-}
+// Two at a time: see mk_bf16_pair.
 #define BF16_UNARY(name, formula)                                                                                      \
     MK_INLINE float MK_FN(name##_one)(float x) { return (formula); }                                                   \
     static void MK_FN(name)(void *out_, const void *const *in, int64_t n, const void *parameters) {                    \
         (void)parameters;                                                                                              \
-        bf16_pair *out = out_;                                                                                         \
-        const bf16_pair *in_0 = in[0];                                                                                 \
+        mk_bf16_pair *out = out_;                                                                                      \
+        const mk_bf16_pair *in_0 = in[0];                                                                              \
         MK_VECTORIZE_IN_PLACE for (int64_t i = 0; i < n / 2; i++) {                                                    \
             uint32_t x = in_0[i];                                                                                      \
-            out[i] = MK_FN(pack_bf16)(MK_FN(name##_one)(LOW(x)), MK_FN(name##_one)(HIGH(x)));                          \
+            const float low = MK_FN(name##_one)(mk_bf16_low(x));                                                       \
+            const float high = MK_FN(name##_one)(mk_bf16_high(x));                                                     \
+            out[i] = mk_bf16_pair_of(low, high);                                                                       \
         }                                                                                                              \
         if (n % 2 != 0) {                                                                                              \
             uint16_t x = ((const uint16_t *)in[0])[n - 1];                                                             \
@@ -51,19 +43,19 @@ MK_INLINE uint32_t MK_FN(pack_bf16)(float low, float high) {
     MK_INLINE float MK_FN(name##_one)(float a, float b) { return (formula); }                                          \
     static void MK_FN(name)(void *out_, const void *const *in, int64_t n, const void *parameters) {                    \
         (void)parameters;                                                                                              \
-        bf16_pair *out = out_;                                                                                         \
-        const bf16_pair *in_0 = in[0], *in_1 = in[1];                                                                  \
+        mk_bf16_pair *out = out_;                                                                                      \
+        const mk_bf16_pair *in_0 = in[0], *in_1 = in[1];                                                               \
         MK_VECTORIZE_IN_PLACE for (int64_t i = 0; i < n / 2; i++) {                                                    \
             uint32_t a = in_0[i], b = in_1[i];                                                                         \
-            out[i] = MK_FN(pack_bf16)(MK_FN(name##_one)(LOW(a), LOW(b)), MK_FN(name##_one)(HIGH(a), HIGH(b)));         \
+            const float low = MK_FN(name##_one)(mk_bf16_low(a), mk_bf16_low(b));                                       \
+            const float high = MK_FN(name##_one)(mk_bf16_high(a), mk_bf16_high(b));                                    \
+            out[i] = mk_bf16_pair_of(low, high);                                                                       \
         }                                                                                                              \
         if (n % 2 != 0) {                                                                                              \
             uint16_t a = ((const uint16_t *)in[0])[n - 1], b = ((const uint16_t *)in[1])[n - 1];                       \
             ((uint16_t *)out_)[n - 1] = mk_f32_to_bf16(MK_FN(name##_one)(mk_bf16_to_f32(a), mk_bf16_to_f32(b)));       \
         }                                                                                                              \
     }
-#define LOW(pair) mk_float((pair) << 16)
-#define HIGH(pair) mk_float((pair) & 0xffff0000u)
 
 #define F(op, formula) F16_UNARY(f16_##op, formula)
 MK_FLOAT_UNARY_ARITHMETIC(F)
@@ -93,5 +85,3 @@ static const half_table MK_FN(half_table) = {
 #undef F16_BINARY
 #undef BF16_UNARY
 #undef BF16_BINARY
-#undef LOW
-#undef HIGH

@@ -14,10 +14,11 @@ typedef struct {
     mk_range_fn forward, backward;
 } glu_table;
 
+#define MK_WANT_AVX512BF16
 #define MK_REAL_KERNELS "glu_kernels.h"
 #define MK_KERNELS "mk_each_real.h"
 #include "mk_each_isa.h"
-static const glu_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES(glu_table_f32);
+static const glu_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES_BF16(glu_table_f32);
 static const glu_table *const f64_tables[MK_ISA_COUNT] = MK_ISA_TABLES(glu_table_f64);
 
 static void run(int32_t operands, const mk_tensor *const *tensors, mk_glu_op op, bool backward) {

@@ -76,7 +76,7 @@ static void RFN(glu_backward_piece)(mk_glu_op op, REAL *dgate, REAL *dup, const 
 
 static void RFN(glu_rows)(void *context, int64_t begin, int64_t end) {
     const glu_job *job = context;
-    REAL buffers[2][MK_PIECE];
+    _Alignas(64) REAL buffers[2][MK_PIECE];
     mk_runs runs;
     for (mk_runs_begin(&runs, &job->walk, begin, end); mk_runs_next(&runs);)
         for (int64_t r = 0; r < runs.length; r++)
@@ -94,7 +94,7 @@ static void RFN(glu_rows)(void *context, int64_t begin, int64_t end) {
 
 static void RFN(glu_backward_rows)(void *context, int64_t begin, int64_t end) {
     const glu_job *job = context;
-    REAL buffers[3][MK_PIECE];
+    _Alignas(64) REAL buffers[3][MK_PIECE];
     mk_runs runs;
     for (mk_runs_begin(&runs, &job->walk, begin, end); mk_runs_next(&runs);)
         for (int64_t r = 0; r < runs.length; r++)

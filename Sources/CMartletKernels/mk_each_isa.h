@@ -3,6 +3,10 @@
 #error "define MK_KERNELS as the quoted name of the header with the kernels"
 #endif
 
+#if defined(MK_WANT_AVX512BF16) && defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 // Outside this header the conversions to and from half are the portable ones.
 #undef mk_f32_to_f16
 #undef mk_f16_to_f32

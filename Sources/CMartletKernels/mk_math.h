@@ -259,6 +259,21 @@ MK_INLINE uint16_t mk_f32_to_bf16(float x) {
 }
 MK_INLINE float mk_bf16_to_f32(uint16_t h) { return mk_float((uint32_t)h << 16); }
 
+// bfloat16 in pairs: a 32-bit word holds two neighbours, each a float after one shift or mask, so a vector of pairs needs
+// none of the shuffles that widen and narrow 16-bit elements. Tensors are aligned to their elements only.
+typedef uint32_t mk_bf16_pair __attribute__((aligned(2), may_alias));
+MK_INLINE float mk_bf16_low(uint32_t pair) { return mk_float(pair << 16); }
+MK_INLINE float mk_bf16_high(uint32_t pair) { return mk_float(pair & 0xffff0000u); }
+// A NaN needs no care in rounding: one that comes from bfloat16 operands, or from arithmetic, has no bits that a carry
+// could start from.
+MK_INLINE uint32_t mk_round_bf16(float x) {
+    uint32_t u = mk_bits(x);
+    return u + 0x7fffu + ((u >> 16) & 1u);
+}
+MK_INLINE uint32_t mk_bf16_pair_of(float low, float high) {
+    return mk_round_bf16(low) >> 16 | (mk_round_bf16(high) & 0xffff0000u);
+}
+
 MK_INLINE uint16_t mk_f32_to_f16_soft(float x) {
     uint32_t u = mk_bits(x);
     uint32_t sign = (u >> 16) & 0x8000u;

@@ -86,12 +86,19 @@ MK_INLINE void RFN(convert_in)(REAL *out, const void *in, int32_t dtype, int64_t
     }
 }
 
+#if !REAL_IS_DOUBLE
+#include "bf16_kernels.h"
+#endif
 MK_INLINE void RFN(convert_out)(void *out, int32_t dtype, const REAL *in, int64_t n) {
     if (dtype == (REAL_DTYPE)) {
         memcpy(out, in, (size_t)n * sizeof(REAL));
     } else if (dtype == MK_BF16) {
+#if REAL_IS_DOUBLE
         uint16_t *h = out;
         for (int64_t i = 0; i < n; i++) h[i] = mk_f32_to_bf16((float)in[i]);
+#else
+        MK_FN(round_to_bf16)(out, in, n);
+#endif
     } else if (dtype == MK_F16) {
         uint16_t *h = out;
         for (int64_t i = 0; i < n; i++) h[i] = mk_f32_to_f16((float)in[i]);

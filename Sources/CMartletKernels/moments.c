@@ -68,7 +68,7 @@ static void finish(const moments_job *job, char *mean, int64_t mean_stride, char
 
 static void add_block(const moments_job *job, moments_part *part, int64_t *count, const void *in, int64_t stride,
                       int64_t n) {
-    double buffer[MK_BLOCK];
+    _Alignas(64) double buffer[MK_BLOCK];
     const void *block = mk_reduce_block(job->type, buffer, in, job->in->dtype, stride, n);
     reduce_total sum = {.d = 0};
     mk_reduce_kernels(job->type, MK_REDUCE_SUM)->row(&sum, block, n);
@@ -83,7 +83,7 @@ static moments_part part_of_row(const moments_job *job, int64_t offset, int64_t 
     const mk_walk *reduced = &job->reduced;
     int64_t stride = reduced->strides[0][0], size = mk_size_of(job->in->dtype), count = 0, filled = 0;
     bool packs = reduced->shape[0] < SHORT_RUN && reduced->rank > 1;
-    uint64_t packed[MK_BLOCK];
+    _Alignas(64) uint64_t packed[MK_BLOCK];
     moments_part part = {NAN, NAN};
     mk_runs runs;
     mk_runs_begin(&runs, reduced, begin, end);
@@ -133,13 +133,14 @@ static void rows_segment(void *context, int64_t chunk) {
 
 // The parts of a tile's columns.
 typedef struct moments_tile {
-    double mean[MOMENTS_TILE], squares[MOMENTS_TILE];
+    _Alignas(64) double mean[MOMENTS_TILE], squares[MOMENTS_TILE];
 } moments_tile;
 
 // `ahead`: bytes from a row to the one whose turn is next, where that is worth fetching, else 0.
 static void add_rows(const moments_job *job, moments_tile *parts, int64_t before, const char *const *at, int64_t count,
                      int64_t stride, int64_t n, int64_t ahead) {
-    double buffers[MOMENTS_ROWS][MOMENTS_TILE], acc[MOMENTS_TILE], mean[MOMENTS_TILE], squares[MOMENTS_TILE];
+    _Alignas(64) double buffers[MOMENTS_ROWS][MOMENTS_TILE];
+    _Alignas(64) double acc[MOMENTS_TILE], mean[MOMENTS_TILE], squares[MOMENTS_TILE];
     const reduce_kernels *sum = mk_reduce_kernels(job->type, MK_REDUCE_SUM);
     const void *rows[MOMENTS_ROWS];
     for (int64_t k = 0; k < count; k++)
@@ -261,7 +262,7 @@ void mk_moments(const mk_tensor *mean, const mk_tensor *variance, const mk_tenso
         mk_parallel_range(mk_walk_rows(&job.kept) * job.tiles * job.segments, mk_grain_of(width * job.segment),
                           columns_range, &job);
     } else if (job.segments > 1) {
-        mk_parallel(results * job.segments, rows_segment, &job);
+        mk_parallel_shares(results * job.segments, rows_segment, &job);
     } else {
         mk_parallel_range(results, mk_grain_of(length), rows_range, &job);
     }

@@ -162,11 +162,11 @@ static void close_range(void *context, int64_t begin, int64_t end) {
             const char *a = runs.at[0] + i * a_stride, *b = runs.at[1] + i * b_stride;
             bool close;
             if (mk_is_float(job->dtype)) {
-                double x[MK_BLOCK], y[MK_BLOCK];
+                _Alignas(64) double x[MK_BLOCK], y[MK_BLOCK];
                 close = floats_close(job, mk_block_f64(x, a, job->dtype, a_stride, n),
                                      mk_block_f64(y, b, job->dtype, b_stride, n), n);
             } else {
-                int64_t x[MK_BLOCK], y[MK_BLOCK];
+                _Alignas(64) int64_t x[MK_BLOCK], y[MK_BLOCK];
                 close = integers_close(job, mk_block_i64(x, a, job->dtype, a_stride, n),
                                        mk_block_i64(y, b, job->dtype, b_stride, n), n);
             }

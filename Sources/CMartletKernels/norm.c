@@ -27,10 +27,11 @@ typedef struct {
     int64_t bytes;
 } norm_table;
 
+#define MK_WANT_AVX512BF16
 #define MK_REAL_KERNELS "norm_kernels.h"
 #define MK_KERNELS "mk_each_real.h"
 #include "mk_each_isa.h"
-static const norm_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES(norm_table_f32);
+static const norm_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES_BF16(norm_table_f32);
 static const norm_table *const f64_tables[MK_ISA_COUNT] = MK_ISA_TABLES(norm_table_f64);
 
 void mk_layer_norm(const mk_tensor *out, const mk_tensor *mean, const mk_tensor *rstd, const mk_tensor *in,
@@ -86,7 +87,7 @@ void mk_layer_norm_backward(const mk_tensor *dx, const mk_tensor *dweight, const
         table->scale(scale, weight, weight_offset);
         job.scale = scale;
     }
-    mk_parallel(job.chunks, table->backward, &job);
+    mk_parallel_shares(job.chunks, table->backward, &job);
     if (job.stream) mk_finish_stores();
     if (job.wants_weight || job.wants_bias)
         mk_parallel_range(n, mk_max64(64, mk_grain_of(job.chunks)), table->combine, &job);

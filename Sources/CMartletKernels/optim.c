@@ -25,10 +25,11 @@ typedef struct {
     mk_range_fn adam, sgd, rmsprop, adagrad, ema;
 } optim_table;
 
+#define MK_WANT_AVX512BF16
 #define MK_REAL_KERNELS "optim_kernels.h"
 #define MK_KERNELS "mk_each_real.h"
 #include "mk_each_isa.h"
-static const optim_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES(optim_table_f32);
+static const optim_table *const f32_tables[MK_ISA_COUNT] = MK_ISA_TABLES_BF16(optim_table_f32);
 static const optim_table *const f64_tables[MK_ISA_COUNT] = MK_ISA_TABLES(optim_table_f64);
 
 static optim_job make_job(const mk_tensor *param, const mk_tensor *master, const mk_tensor *grad, const mk_tensor *m,

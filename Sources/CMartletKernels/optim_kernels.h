@@ -23,7 +23,7 @@ static void RFN(adam_range)(void *context, int64_t begin, int64_t end) {
     const REAL root = (REAL)(1 / sqrt(o->bias_correction2));
     const REAL keep = o->decoupled ? (REAL)(1 - o->lr * o->weight_decay) : 1;
     const REAL decay = o->decoupled ? 0 : (REAL)o->weight_decay;
-    REAL grads[OPTIM_PIECE], params[OPTIM_PIECE];
+    _Alignas(64) REAL grads[OPTIM_PIECE], params[OPTIM_PIECE];
     for (int64_t at = begin; at < end; at += OPTIM_PIECE) {
         const int64_t n = mk_min64(OPTIM_PIECE, end - at);
         const REAL *g = RFN(row_in)(grads, job->grad + at * mk_size_of(job->grad_dtype), job->grad_dtype, n);
@@ -49,7 +49,7 @@ static void RFN(sgd_range)(void *context, int64_t begin, int64_t end) {
     const REAL old = o->first_step ? 0 : momentum;
     // Nesterov looks one step ahead: gradient + momentum * buffer.
     const REAL ahead = o->nesterov ? momentum : 1, own = o->nesterov ? 1 : 0;
-    REAL grads[OPTIM_PIECE], params[OPTIM_PIECE];
+    _Alignas(64) REAL grads[OPTIM_PIECE], params[OPTIM_PIECE];
     for (int64_t at = begin; at < end; at += OPTIM_PIECE) {
         const int64_t n = mk_min64(OPTIM_PIECE, end - at);
         const REAL *g = RFN(row_in)(grads, job->grad + at * mk_size_of(job->grad_dtype), job->grad_dtype, n);
@@ -85,7 +85,7 @@ static void RFN(rmsprop_range)(void *context, int64_t begin, int64_t end) {
     const mk_rmsprop_options *o = job->rmsprop;
     const REAL alpha = (REAL)o->alpha, rest = (REAL)(1 - o->alpha), eps = (REAL)o->eps, lr = (REAL)o->lr;
     const REAL momentum = (REAL)o->momentum, decay = (REAL)o->weight_decay, grad_scale = (REAL)o->grad_scale;
-    REAL grads[OPTIM_PIECE], params[OPTIM_PIECE], steps[OPTIM_PIECE];
+    _Alignas(64) REAL grads[OPTIM_PIECE], params[OPTIM_PIECE], steps[OPTIM_PIECE];
     for (int64_t at = begin; at < end; at += OPTIM_PIECE) {
         const int64_t n = mk_min64(OPTIM_PIECE, end - at);
         const REAL *g = RFN(row_in)(grads, job->grad + at * mk_size_of(job->grad_dtype), job->grad_dtype, n);
@@ -132,7 +132,7 @@ static void RFN(adagrad_range)(void *context, int64_t begin, int64_t end) {
     const optim_job *job = context;
     const mk_adagrad_options *o = job->adagrad;
     const REAL lr = (REAL)o->lr, eps = (REAL)o->eps, decay = (REAL)o->weight_decay, grad_scale = (REAL)o->grad_scale;
-    REAL grads[OPTIM_PIECE], params[OPTIM_PIECE];
+    _Alignas(64) REAL grads[OPTIM_PIECE], params[OPTIM_PIECE];
     for (int64_t at = begin; at < end; at += OPTIM_PIECE) {
         const int64_t n = mk_min64(OPTIM_PIECE, end - at);
         const REAL *g = RFN(row_in)(grads, job->grad + at * mk_size_of(job->grad_dtype), job->grad_dtype, n);
@@ -151,7 +151,7 @@ static void RFN(adagrad_range)(void *context, int64_t begin, int64_t end) {
 static void RFN(ema_range)(void *context, int64_t begin, int64_t end) {
     const ema_job *job = context;
     const REAL decay = (REAL)job->decay, rest = (REAL)(1 - job->decay);
-    REAL averages[OPTIM_PIECE], values[OPTIM_PIECE];
+    _Alignas(64) REAL averages[OPTIM_PIECE], values[OPTIM_PIECE];
     for (int64_t at = begin; at < end; at += OPTIM_PIECE) {
         const int64_t n = mk_min64(OPTIM_PIECE, end - at);
         char *place = job->average + at * mk_size_of(job->average_dtype);

@@ -117,7 +117,7 @@ static void reduce_block_of_row(const reduce_job *job, reduce_total *total, cons
         job->kernels->row_bf16(total, in, n);
         return;
     }
-    reduce_block block;
+    _Alignas(64) reduce_block block;
     job->kernels->row(total, read_block(job, &block, in, stride, n), n);
 }
 
@@ -127,7 +127,7 @@ static void reduce_row(const reduce_job *job, reduce_total *total, int64_t offse
     mk_runs runs;
     mk_runs_begin(&runs, reduced, begin, end);
     if (reduced->shape[0] < SHORT_RUN && reduced->rank > 1) {
-        uint64_t packed[MK_BLOCK];
+        _Alignas(64) uint64_t packed[MK_BLOCK];
         int64_t filled = 0;
         bool more;
         do {
@@ -171,7 +171,7 @@ static bool reduce_plain_rows(const reduce_job *job, reduce_total *totals, const
 static void rows_range(void *context, int64_t begin, int64_t end) {
     const reduce_job *job = context;
     enum { batch = 256 };
-    reduce_total totals[batch];
+    _Alignas(64) reduce_total totals[batch];
     mk_runs runs;
     mk_runs_begin(&runs, &job->kept, begin, end);
     int64_t in_stride = job->kept.strides[0][0], out_stride = job->kept.strides[0][1];
@@ -214,7 +214,7 @@ typedef union column_accumulators {
 static void add_rows(const reduce_job *job, column_accumulators *acc, const char *const *rows, int64_t count,
                      int64_t stride, int64_t n, int64_t ahead) {
     const bool plain_bf16 = is_plain_bf16(job, stride);
-    double buffers[COLUMN_GROUP][COLUMN_BLOCK];
+    _Alignas(64) double buffers[COLUMN_GROUP][COLUMN_BLOCK];
     int64_t acc_size = job->type == REDUCE_F32 ? 4 : 8;
     const int64_t width = ahead != 0 ? COLUMN_FETCH : COLUMN_BLOCK;
     for (int64_t j = 0; j < n; j += width) {
@@ -242,8 +242,8 @@ static void columns_unit(const reduce_job *job, int64_t unit) {
     mk_cursor_seek(&job->kept, &cursor, row);
     int64_t offset = cursor.at[0] - (char *)job->in->data + column * stride;
 
-    column_accumulators acc;
-    reduce_total totals[COLUMN_TILE];
+    _Alignas(64) column_accumulators acc;
+    _Alignas(64) reduce_total totals[COLUMN_TILE];
     fill(totals, job->identity, packed);
     if (job->type == REDUCE_F32) {
         for (int64_t j = 0; j < packed; j++) acc.f[j] = job->identity_f32;
@@ -295,7 +295,7 @@ static void columns_range(void *context, int64_t begin, int64_t end) {
 
 static void merge_range(void *context, int64_t begin, int64_t end) {
     const reduce_job *job = context;
-    reduce_total totals[MK_BLOCK];
+    _Alignas(64) reduce_total totals[MK_BLOCK];
     mk_runs runs;
     mk_runs_begin(&runs, &job->kept, begin, end);
     int64_t position = begin, out_stride = job->kept.strides[0][1];
@@ -369,7 +369,7 @@ void mk_reduce(mk_reduce_op op, const mk_tensor *out, const mk_tensor *in, doubl
         int64_t work = mk_min64(width, COLUMN_TILE) * mk_min64(length, job.segment);
         mk_parallel_range(units, mk_grain_of(work), columns_range, &job);
     } else if (job.segments > 1) {
-        mk_parallel(results * job.segments, rows_segment, &job);
+        mk_parallel_shares(results * job.segments, rows_segment, &job);
     } else {
         mk_parallel_range(results, mk_grain_of(length), rows_range, &job);
     }

@@ -19,14 +19,60 @@ static void RFN(rope_row)(REAL *y, const REAL *x, const REAL *c, const REAL *s, 
     }
 }
 
+#if !REAL_IS_DOUBLE
+// The same for bfloat16, two neighbours at a time. Without `interleaved`, `half` is even, and c and s have their even
+// elements in the first half and the odd ones in the second.
+static void RFN(rope_row_bf16)(mk_bf16_pair *y, const mk_bf16_pair *x, const float *c, const float *s, int64_t half,
+                               bool interleaved) {
+    if (interleaved) {
+        REAL_LOOP
+        for (int64_t i = 0; i < half; i++) {
+            const float a = mk_bf16_low(x[i]), b = mk_bf16_high(x[i]);
+            y[i] = mk_bf16_pair_of(a * c[i] - b * s[i], b * c[i] + a * s[i]);
+        }
+        return;
+    }
+    const int64_t n = half / 2;
+    REAL_LOOP
+    for (int64_t i = 0; i < n; i++) {
+        const float a = mk_bf16_low(x[i]), b = mk_bf16_low(x[n + i]);
+        const float next_a = mk_bf16_high(x[i]), next_b = mk_bf16_high(x[n + i]);
+        y[i] = mk_bf16_pair_of(a * c[i] - b * s[i], next_a * c[n + i] - next_b * s[n + i]);
+        y[n + i] = mk_bf16_pair_of(b * c[i] + a * s[i], next_b * c[n + i] + next_a * s[n + i]);
+    }
+}
+#endif
+
+// One head of one token. `buffer` holds a row.
+MK_INLINE void RFN(rope_head)(const rope_job *job, void *target, const void *source, const REAL *c, const REAL *s,
+                              REAL *buffer) {
+    const int64_t half = job->half, dim = job->in->shape[3];
+    const int32_t in = job->in->dtype, out = job->out->dtype;
+#if !REAL_IS_DOUBLE
+    if (job->pairs) {
+        mk_bf16_pair *y = job->stream ? (mk_bf16_pair *)(void *)buffer : target;
+        RFN(rope_row_bf16)(y, source, c, s, half, job->interleaved);
+        if ((void *)y != source && dim > 2 * half)
+            memcpy(y + half, (const uint16_t *)source + 2 * half, (size_t)(dim - 2 * half) * sizeof(uint16_t));
+        if (job->stream) mk_stream(target, buffer, dim * 2);
+        return;
+    }
+#endif
+    const REAL *x = RFN(row_in)(buffer, source, in, dim);
+    REAL *y = RFN(row_target)(buffer, target, out, job->stream);
+    RFN(rope_row)(y, x, c, s, half, job->interleaved);
+    if (x != y && dim > 2 * half) memcpy(y + 2 * half, x + 2 * half, (size_t)(dim - 2 * half) * sizeof *y);
+    RFN(row_out)(target, out, y, dim, job->stream);
+}
+
 // Tokens, all batch elements counted together.
 static void RFN(rope_rows)(void *context, int64_t begin, int64_t end) {
     const rope_job *job = context;
     const mk_tensor *in = job->in, *out = job->out;
     const int64_t length = in->shape[1], heads = in->shape[2], dim = in->shape[3], half = job->half;
     const int64_t in_bytes = mk_size_of(in->dtype), out_bytes = mk_size_of(out->dtype);
-    const int64_t bytes = (dim + half) * (int64_t)sizeof(REAL);
-    REAL *row = mk_scratch(bytes), *negated = row + dim;
+    const int64_t bytes = (dim + 2 * half) * (int64_t)sizeof(REAL);
+    REAL *buffer = mk_scratch(bytes), *cosines = buffer + dim, *sines = cosines + half;
     for (int64_t token = begin; token < end; token++) {
         const int64_t b = token / length, t = token % length;
         int64_t position = job->start + t;
@@ -36,21 +82,28 @@ static void RFN(rope_rows)(void *context, int64_t begin, int64_t end) {
         }
         const REAL *c = (const REAL *)job->cos + position * half, *s = (const REAL *)job->sin + position * half;
         if (job->inverse) {
-            for (int64_t i = 0; i < half; i++) negated[i] = -s[i];
-            s = negated;
+            for (int64_t i = 0; i < half; i++) sines[i] = -s[i];
+            s = sines;
+        }
+        if (job->pairs && !job->interleaved) {
+            // Of the sines, `buffer` holds what is overwritten too early.
+            memcpy(buffer, s, (size_t)half * sizeof *s);
+            for (int64_t i = 0; i < half / 2; i++) {
+                cosines[i] = c[2 * i];
+                cosines[half / 2 + i] = c[2 * i + 1];
+                sines[i] = buffer[2 * i];
+                sines[half / 2 + i] = buffer[2 * i + 1];
+            }
+            c = cosines;
+            s = sines;
         }
         const char *from = (const char *)in->data + (b * in->strides[0] + t * in->strides[1]) * in_bytes;
         char *to = (char *)out->data + (b * out->strides[0] + t * out->strides[1]) * out_bytes;
-        for (int64_t h = 0; h < heads; h++) {
-            const REAL *x = RFN(row_in)(row, from + h * in->strides[2] * in_bytes, in->dtype, dim);
-            void *target = to + h * out->strides[2] * out_bytes;
-            REAL *y = RFN(row_target)(row, target, out->dtype, job->stream);
-            RFN(rope_row)(y, x, c, s, half, job->interleaved);
-            if (x != y && dim > 2 * half) memcpy(y + 2 * half, x + 2 * half, (size_t)(dim - 2 * half) * sizeof *y);
-            RFN(row_out)(target, out->dtype, y, dim, job->stream);
-        }
+        for (int64_t h = 0; h < heads; h++)
+            RFN(rope_head)(job, to + h * out->strides[2] * out_bytes, from + h * in->strides[2] * in_bytes, c, s,
+                           buffer);
     }
-    mk_scratch_free(row, bytes);
+    mk_scratch_free(buffer, bytes);
 }
 
 static const rope_table RFN(rope_table) = {RFN(rope_rows)};

@@ -110,7 +110,7 @@ static void scan_line(const scan_job *job, const char *in, char *out, int64_t be
         sum_line(job, in + begin * size, out + begin * size, end - begin, &carry->d);
         return;
     }
-    reduce_total block[MK_BLOCK];
+    _Alignas(64) reduce_total block[MK_BLOCK];
     for (int64_t done = 0; done < end - begin; done += MK_BLOCK) {
         int64_t n = mk_min64(MK_BLOCK, end - begin - done);
         int64_t at = job->reverse ? end - done - n : begin + done;
@@ -149,7 +149,7 @@ static void write_segment(void *context, int64_t chunk) { scan_segment(context, 
 static void scan_long_lines(scan_job *job) {
     int64_t count = job->lines.count * job->segments, bytes = count * (int64_t)sizeof(reduce_total);
     job->carries = mk_scratch(bytes);
-    mk_parallel(count, total_of_segment, job);
+    mk_parallel_shares(count, total_of_segment, job);
     for (int64_t line = 0; line < job->lines.count; line++) {
         reduce_total carry = job->identity;
         for (int64_t s = 0; s < job->segments; s++) {
@@ -159,7 +159,7 @@ static void scan_long_lines(scan_job *job) {
             *at = before;
         }
     }
-    mk_parallel(count, write_segment, job);
+    mk_parallel_shares(count, write_segment, job);
     mk_scratch_free(job->carries, bytes);
 }
 
@@ -194,7 +194,7 @@ static void sum_columns(const scan_job *job, double *acc, const char *in, int64_
 static void tile_range(void *context, int64_t begin, int64_t end) {
     const scan_job *job = context;
     int64_t in_stride = job->lines.strides[0][0], out_stride = job->lines.strides[0][1];
-    reduce_total acc[TILE], row[TILE];
+    _Alignas(64) reduce_total acc[TILE], row[TILE];
     int64_t size = mk_size_of(job->in->dtype);
     bool direct = job->sums && in_stride == size && out_stride == size;
     for (int64_t unit = begin; unit < end; unit++) {

@@ -54,6 +54,9 @@ void mk_set_thread_count(int count);
 // a chunk is must not depend on the number of threads wherever it decides the order of a floating-point reduction.
 // Runs inline when chunks == 1, when one thread is set, or when called from inside another mk_parallel.
 void mk_parallel(int64_t chunks, void (*_Nonnull fn)(void *_Nullable context, int64_t chunk), void *_Nullable context);
+// The same where chunks read long runs of memory: each thread begins with a part of its own of 0..<chunks.
+void mk_parallel_shares(int64_t chunks, void (*_Nonnull fn)(void *_Nullable context, int64_t chunk),
+                        void *_Nullable context);
 
 // MARK: instruction sets
 
