@@ -32,9 +32,10 @@ static void copy_tiles(void *context, int64_t begin, int64_t end) {
     int64_t height = w->rank > 1 ? w->shape[1] : 1;
     int64_t out_1 = w->rank > 1 ? w->strides[1][0] : 0, in_1 = w->rank > 1 ? w->strides[1][1] : 0;
     for (int64_t tile = begin; tile < end; tile++) {
-        int64_t column = tile % p->tiles_along * p->columns, rest = tile / p->tiles_along;
-        int64_t row = rest % p->tiles_down * p->rows;
-        rest /= p->tiles_down;
+        int64_t rest = tile / (p->tiles_along * p->tiles_down), at = tile % (p->tiles_along * p->tiles_down);
+        // Of a transposition the next tile lies behind this one in the input.
+        int64_t column = (p->transposes ? at / p->tiles_down : at % p->tiles_along) * p->columns;
+        int64_t row = (p->transposes ? at % p->tiles_down : at / p->tiles_along) * p->rows;
         char *out = w->data[0] + column * w->strides[0][0] + row * out_1;
         const char *in = w->data[1] + column * w->strides[0][1] + row * in_1;
         for (int32_t d = 2; d < w->rank; d++) {

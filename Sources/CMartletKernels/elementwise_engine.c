@@ -22,6 +22,10 @@
 #define LONG_RUN 16384
 // Rows of a tile that are fetched before their turn.
 #define ROWS_AHEAD 4
+// Bytes that operands are fetched before their turn where one of them is a long row that repeats: it leaves and enters the
+// first-level cache all the time, and the processor alone fetches the others too late then. Elsewhere it does better.
+#define RUN_AHEAD 4096
+#define ROW_AHEAD 512
 // Elements of an operation that is over sooner than a plan for it would be made.
 #define SMALL 512
 
@@ -31,6 +35,7 @@ typedef struct {
     const void *parameters;
     int64_t rows, columns;           // of a tile
     int64_t tiles_along, tiles_down; // along dimension 0, along dimension 1
+    bool down_first;                 // the order of tiles
     int32_t storage[MK_WALK_MAX], compute[MK_WALK_MAX];
     int64_t size[MK_WALK_MAX]; // of a stored element
     bool direct[MK_WALK_MAX];  // contiguous along dimension 0 and no conversion
@@ -39,6 +44,7 @@ typedef struct {
     bool stream;                // the output goes past the caches,
     int64_t piece;              // in pieces of so many elements
     bool fetches;               // rows of operands before their turn
+    bool fetches_run;           // operands of a run that goes past the caches
 } plan;
 
 typedef struct {
@@ -87,6 +93,8 @@ static void stream_run(const plan *p, char *out, const void **in, int64_t n) {
     int64_t m = p->piece - (int64_t)((uintptr_t)out % 64) / size[0];
     for (; n > 0; n -= m, m = p->piece) {
         if (m > n) m = n;
+        for (int32_t k = 1; k < p->walk.operands && p->fetches_run; k++)
+            mk_fetch_all((const char *)in[k - 1] + (p->repeats[k] ? ROW_AHEAD : RUN_AHEAD), m * size[k]);
         p->kernel(piece, in, m, p->parameters);
         const int64_t bytes = m * size[0];
         if (((uintptr_t)out | (uintptr_t)bytes) % 64 == 0) lines(out, piece, bytes);
@@ -106,11 +114,11 @@ static void run_tiles(void *context, int64_t begin, int64_t end) {
         if (p->constant[k]) load_tile(p, &buffers, k, w->data[k], 1, full < w->count ? full : w->count);
     }
     // Position of the tile: along dimension 0, along dimension 1, and a cursor over the others.
-    int64_t along = begin % p->tiles_along, rest = begin / p->tiles_along;
-    int64_t down = rest % p->tiles_down;
+    int64_t rest = begin / (p->tiles_along * p->tiles_down), at_tile = begin % (p->tiles_along * p->tiles_down);
+    int64_t along = p->down_first ? at_tile / p->tiles_down : at_tile % p->tiles_along;
+    int64_t down = p->down_first ? at_tile % p->tiles_down : at_tile / p->tiles_along;
     int64_t index[MK_MAX_DIMS];
     char *outer[MK_WALK_MAX];
-    rest /= p->tiles_down;
     for (int32_t k = 0; k < operands; k++) outer[k] = w->data[k];
     for (int32_t d = 2; d < w->rank; d++) {
         index[d] = rest % w->shape[d];
@@ -157,26 +165,28 @@ static void run_tiles(void *context, int64_t begin, int64_t end) {
         char *out = stored ? at[0] : buffers.values[0];
         // Short rows lie too far apart for the processor to fetch the next ones by itself.
         const bool fetches = p->fetches && rows > ROWS_AHEAD && columns <= 512;
-        if (p->stream && rows == 1 && p->storage[0] == p->compute[0]) {
-            stream_run(p, at[0], in, columns);
-            stored = true;
-        } else if (row_by_row) {
+        const bool streams = p->stream && p->storage[0] == p->compute[0] && (rows == 1 || columns * p->size[0] >= 512);
+        if (streams || row_by_row) {
             for (int64_t r = 0; r < rows; r++) {
-                for (int32_t k = 1; k < operands && fetches; k++) {
-                    if (!p->direct[k] || step[k] == 0) continue;
-                    mk_fetch_all((const char *)in[k - 1] + ROWS_AHEAD * step[k], columns * p->size[k]);
+                const void *row_in[MK_WALK_MAX];
+                for (int32_t k = 1; k < operands; k++) {
+                    row_in[k - 1] = (const char *)in[k - 1] + r * step[k];
+                    if (fetches && p->direct[k] && step[k] != 0)
+                        mk_fetch_all((const char *)row_in[k - 1] + ROWS_AHEAD * step[k], columns * p->size[k]);
                 }
-                p->kernel(out + r * step[0], in, columns, p->parameters);
-                for (int32_t k = 1; k < operands; k++) in[k - 1] = (const char *)in[k - 1] + step[k];
+                if (streams) stream_run(p, at[0] + (rows == 1 ? 0 : r * w->strides[1][0]), row_in, columns);
+                else p->kernel(out + r * step[0], row_in, columns, p->parameters);
             }
+            stored |= streams;
         } else {
             p->kernel(out, in, rows * columns, p->parameters);
         }
         if (!stored) store_tile(p, &buffers, at[0], rows, columns);
-        if (++along < p->tiles_along) continue;
-        along = 0;
-        if (++down < p->tiles_down) continue;
-        down = 0;
+        int64_t *inner = p->down_first ? &down : &along, *outside = p->down_first ? &along : &down;
+        if (++*inner < (p->down_first ? p->tiles_down : p->tiles_along)) continue;
+        *inner = 0;
+        if (++*outside < (p->down_first ? p->tiles_along : p->tiles_down)) continue;
+        *outside = 0;
         for (int32_t d = 2; d < w->rank; d++) {
             for (int32_t k = 0; k < operands; k++) outer[k] += w->strides[d][k];
             if (++index[d] < w->shape[d]) break;
@@ -204,6 +214,7 @@ static void choose_tile(plan *p) {
         staged |= p->storage[k] != p->compute[k];
         direct &= p->direct[k];
     }
+    p->down_first = false;
     const int64_t run = direct ? LONG_RUN : RUN;
     for (int32_t k = 0; k < w->operands && w->rank > 1; k++) {
         int64_t s0 = w->strides[0][k], s1 = w->strides[1][k];
@@ -211,6 +222,8 @@ static void choose_tile(plan *p) {
         transposed |= s0 != 0 && s1 != 0 && (s1 < 0 ? -s1 : s1) * 4 <= (s0 < 0 ? -s0 : s0);
     }
     if (transposed && width > 32) {
+        // The processor fetches what follows a run; one tile after the other along it finds that.
+        p->down_first = true;
         // Squares as large as the buffers hold, so that both sides of the transposition have long runs.
         int64_t most = MK_TILE * 8, side = 64;
         for (int32_t k = 0; k < w->operands; k++) {
@@ -307,6 +320,9 @@ void mk_elementwise(mk_kernel kernel, const void *parameters, int32_t operands, 
     p.stream = mk_streams(tensors[0], operands - 1, tensors + 1) && p.walk.strides[0][0] == p.size[0] &&
                (gapless || p.walk.shape[0] * p.size[0] >= 512);
     p.piece = (grain < MK_GRAIN ? PIECE_EXPENSIVE : p.size[0] < 4 ? PIECE_HALF : PIECE) / mk_size_of(compute[0]);
+    p.fetches_run = false;
+    for (int32_t k = 1; k < operands; k++)
+        p.fetches_run |= p.repeats[k] && p.walk.strides[0][k] != 0 && p.walk.shape[0] * p.size[k] >= RUN_AHEAD;
     if (p.stream) grain *= MK_STREAM_GRAINS;
     if (p.walk.rank == 1 && all_direct) {
         mk_parallel_range(p.walk.count, grain, run_contiguous, &p);

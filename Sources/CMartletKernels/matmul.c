@@ -248,7 +248,7 @@ static int64_t plan_product(product_job *plan, const mk_tensor *out, const mk_te
         while (g->tile_n > 256 && mk_div_up(g->n, g->tile_n) * batch < threads) g->tile_n /= 2;
         // Whole registers: whether a column is computed in one must not depend on where tiles are cut.
         g->tile_n = mk_min64(g->n, mk_div_up(g->tile_n, 16) * 16);
-        elements = g->m * (g->k + 16) + g->m * g->tile_n + g->tile_n;
+        elements = g->m * (g->k + 32) + g->m * g->tile_n + g->tile_n;
     } else {
         job.fn = kernels->tile;
         const int64_t rows = kernels->rows, columns = kernels->columns;

@@ -194,11 +194,19 @@ static void RFN(product_rows)(const product *g, const char *a, const void *panel
 static void RFN(thin_product)(const product *g, const char *a, const char *b, char *out, int64_t m, int64_t n,
                               void *scratch) {
     const int64_t a_bytes = mk_size_of(g->a_dtype), b_bytes = mk_size_of(g->b_dtype);
-    const int64_t k = g->k, k_padded = (k + THIN_DEPTH - 1) / THIN_DEPTH * THIN_DEPTH;
+    // Rows of a whose distance is a power of two would share one set of the first-level cache with those of b.
+    const int64_t k = g->k, k_padded = mk_div_up(k, 16) * 16 + 16;
     REAL *left = scratch, *c = left + m * k_padded, *row = c + m * n;
 #if MICRO_HAS_PAIRS
     if (g->pairs) {
-        RFN(thin_pairs)(c, n, (const uint16_t *)a, g->a_row, b, g->b_column * b_bytes, m, n, k);
+        const uint16_t *rows = (const uint16_t *)a;
+        int64_t a_row = g->a_row;
+        if (m > 1) {
+            for (int64_t i = 0; i < m; i++) memcpy(left + i * k_padded, rows + i * a_row, (size_t)k * sizeof *rows);
+            rows = (const uint16_t *)left;
+            a_row = 2 * k_padded;
+        }
+        RFN(thin_pairs)(c, n, rows, a_row, b, g->b_column * b_bytes, m, n, k);
         RFN(write_block)(g, out, c, n, m, n, row);
         return;
     }

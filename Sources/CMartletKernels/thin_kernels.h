@@ -157,7 +157,7 @@ static void RFN(thin_dots)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row,
 MK_INLINE void RFN(thin_pairs_tile)(REAL *c, int64_t c_row, const uint16_t *a, int64_t a_row, const char *b,
                                     int64_t b_column_bytes, const int rows, const int columns, int64_t k,
                                     int64_t ahead) {
-    __m512 sum[4][8];
+    __m512 sum[8][8];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
@@ -194,6 +194,10 @@ static __attribute__((unused)) void RFN(thin_pairs)(REAL *c, int64_t c_row, cons
     for (; m == 1 && j < n; j++)
         RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, 1, 1, k,
                              8 * b_column_bytes);
+    // Eight rows at once leave registers for three columns, and each of b is read once.
+    for (; m == 8 && j + 3 <= n; j += 3)
+        RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, 8, 3, k,
+                             3 * b_column_bytes);
     for (; j + 4 <= n; j += 4) {
         const char *columns = b + j * b_column_bytes;
         int64_t i = 0;
