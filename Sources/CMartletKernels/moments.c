@@ -6,9 +6,10 @@
 // alone.
 #include "reduce.h"
 
-#define MOMENTS_TILE 512     // columns at a time
-#define MOMENTS_ROWS 16      // elements of each of them at a time
+#define MOMENTS_TILE 256     // columns at a time
+#define MOMENTS_ROWS 32      // elements of each of them at a time
 #define FETCH 128            // columns for which the next rows are fetched at a time
+#define ROW_AHEAD 8192       // bytes that blocks of a row are fetched before their turn
 #define ROW_SEGMENT 65536    // elements of a segment along rows
 #define COLUMN_SEGMENT 262144
 #define SEGMENTS 256         // at most
@@ -73,8 +74,8 @@ static void add_block(const moments_job *job, moments_part *part, int64_t *count
     reduce_total sum = {.d = 0};
     mk_reduce_kernels(job->type, MK_REDUCE_SUM)->row(&sum, block, n);
     double mean = sum.d / (double)n;
-    // Of the block that is probably next.
-    if (job->fetches) mk_fetch_all((const char *)in + n * stride, n * stride);
+    // Memory would be idle during the second pass, and the first one fetches half as far ahead by itself.
+    if (job->fetches) mk_fetch_all((const char *)in + ROW_AHEAD, n * stride);
     join(part, *count, (moments_part){mean, MK_TABLE(moments_tables)->row[job->type](block, mean, n)}, n);
     *count += n;
 }
@@ -149,7 +150,8 @@ static void add_rows(const moments_job *job, moments_tile *parts, int64_t before
     memset(acc, 0, sizeof acc);
     for (int64_t k = 0; k < count; k += 8) sum->columns(acc, rows + k, mk_min64(8, count - k), n);
     sum->fold(mean, acc, n);
-    for (int64_t j = 0; j < n; j++) mean[j] /= (double)count;
+    const double one_of = 1 / (double)count;
+    for (int64_t j = 0; j < n; j++) mean[j] *= one_of;
     // The rows of the next turn lie far apart, where the processor does not fetch by itself.
     const moments_table *table = MK_TABLE(moments_tables);
     const int64_t size = job->type == REDUCE_F32 ? 4 : 8;

@@ -2,9 +2,12 @@
 
 #pragma clang fp contract(off)
 
+typedef double MK_FN(moments_sums) __attribute__((ext_vector_type(8)));
+
 // row: Σ (x - center)², n elements. columns: acc[j] = Σ (rows[k][j] - center[j])², k < count.
 #define MK_MOMENTS(NAME, T, LANES)                                                                                     \
     typedef T MK_FN(moments_##NAME) __attribute__((ext_vector_type(LANES), aligned(sizeof(T))));                       \
+    typedef T MK_FN(moments_eight_##NAME) __attribute__((ext_vector_type(8)));                                         \
     static double MK_FN(deviation_row_##NAME)(const void *data, double mean, int64_t n) {                              \
         const T *in = data, center = (T)mean;                                                                          \
         MK_FN(moments_##NAME) acc = 0;                                                                                 \
@@ -15,8 +18,15 @@
         }                                                                                                              \
         double sum = 0;                                                                                                \
         for (; i < n; i++) sum += (double)(in[i] - center) * (double)(in[i] - center);                                 \
-        for (int l = 0; l < LANES; l++) sum += (double)acc[l];                                                         \
-        return sum;                                                                                                    \
+        MK_FN(moments_eight_##NAME) part;                                                                              \
+        MK_FN(moments_sums) sums = 0;                                                                                  \
+        for (int l = 0; l < LANES; l += 8) {                                                                           \
+            memcpy(&part, (const T *)&acc + l, sizeof part);                                                           \
+            sums += __builtin_convertvector(part, MK_FN(moments_sums));                                                \
+        }                                                                                                              \
+        const __auto_type four = sums.lo + sums.hi;                                                                    \
+        const __auto_type two = four.lo + four.hi;                                                                     \
+        return sum + (two[0] + two[1]);                                                                                \
     }                                                                                                                  \
     static void MK_FN(deviation_columns_##NAME)(double *restrict acc, const double *restrict mean,                     \
                                                 const void *const *rows, int64_t count, int64_t n) {                   \
@@ -41,8 +51,8 @@
         }                                                                                                              \
         MK_VECTORIZE for (int64_t j = 0; j < n; j++) acc[j] = (double)sum[j];                                          \
     }
-MK_MOMENTS(f32, float, 32)
-MK_MOMENTS(f64, double, 16)
+MK_MOMENTS(f32, float, 64)
+MK_MOMENTS(f64, double, 32)
 #undef MK_MOMENTS
 
 static void MK_FN(moments_join)(double *restrict mean, double *restrict squares, const double *restrict other_mean,
