@@ -14,6 +14,7 @@ static const arg_table *const arg_tables[MK_ISA_COUNT] = MK_ISA_TABLES(arg_table
 
 #define TILE 4096           // lines of one piece of work across them
 #define BLOCK 512           // of them at a time
+#define FETCH 128           // of them at a time where the next elements are fetched meanwhile
 #define GROUP 4             // elements of each of them at a time
 #define SEARCH 32           // elements of a block that are compared at once
 #define SEGMENT 65536       // elements of a line in one piece of work
@@ -33,6 +34,7 @@ typedef struct arg_job {
     const reduce_kernels *kernels;
     int type;
     bool maximum;
+    bool fetches; // across lines: elements before their turn
     int64_t length, step;      // of a line; bytes between its elements
     int64_t segment, segments; // elements of a line in one segment
     int64_t tiles;             // per row of `lines`
@@ -146,12 +148,16 @@ static void tile_unit(const arg_job *job, int64_t unit) {
     arg_columns columns = plain_bf16 ? table->columns_bf16[job->maximum] : table->columns[job->type][job->maximum];
     for (int64_t i = begin; i < end; i += GROUP) {
         int64_t count = mk_min64(GROUP, end - i);
-        for (int64_t j = 0; j < n; j += BLOCK) {
-            int64_t m = mk_min64(BLOCK, n - j);
+        // Elements of a line lie far apart, where the processor does not fetch by itself.
+        const int64_t ahead = job->fetches && i + 2 * GROUP <= end ? GROUP * job->step : 0;
+        const int64_t width = ahead != 0 ? FETCH : BLOCK;
+        for (int64_t j = 0; j < n; j += width) {
+            int64_t m = mk_min64(width, n - j);
             char *best = (char *)&values + j * size;
             const void *rows[GROUP];
             for (int64_t k = 0; k < count; k++) {
                 rows[k] = in + (i + k) * job->step + j * strides[0];
+                if (ahead != 0) mk_fetch_all((const char *)rows[k] + ahead, m * strides[0]);
                 if (!plain_bf16 || i == begin)
                     rows[k] = mk_reduce_block(job->type, buffers[k], rows[k], job->in->dtype, strides[0], m);
             }
@@ -216,6 +222,7 @@ void mk_arg_reduce(bool maximum, const mk_tensor *indices, const mk_tensor *valu
     if (lines == 0 || job.length == 0) return;
 
     bool across = mk_across_lines(&job.lines, job.step);
+    job.fetches = mk_is_large(in) && job.lines.strides[0][0] == mk_size_of(in->dtype);
     int64_t width = across ? mk_min64(job.lines.shape[0], TILE) : 1;
     job.tiles = mk_div_up(job.lines.shape[0], TILE);
     job.segment = mk_max64((across ? TILE_SEGMENT : SEGMENT) / width, mk_div_up(job.length, SEGMENTS));
