@@ -27,6 +27,26 @@ MK_INLINE void RFN(norm_piece)(REAL *y, const REAL *x, REAL mean, REAL rstd, con
     }
 }
 
+// The same past the caches.
+#define NORM_STREAM(expression)                                                                                        \
+    for (int64_t i = 0; i < n; i += 2 * LANES) {                                                                       \
+        RFN(vec) y[2];                                                                                                 \
+        for (int k = 0; k < 2; k++) {                                                                                  \
+            const int64_t j = i + k * LANES;                                                                           \
+            const RFN(vec) v = RFN(load)(x + j);                                                                       \
+            y[k] = (expression);                                                                                       \
+        }                                                                                                              \
+        RFN(stream_two)(out, dtype, i, y[0], y[1]);                                                                    \
+    }
+MK_INLINE void RFN(norm_stream)(void *out, int32_t dtype, const REAL *x, REAL mean, REAL rstd, const REAL *scale,
+                                const REAL *bias, int64_t n) {
+    if (scale && bias) NORM_STREAM((v - mean) * rstd * RFN(load)(scale + j) + RFN(load)(bias + j))
+    else if (scale) NORM_STREAM((v - mean) * rstd * RFN(load)(scale + j))
+    else if (bias) NORM_STREAM((v - mean) * rstd + RFN(load)(bias + j))
+    else NORM_STREAM((v - mean) * rstd)
+}
+#undef NORM_STREAM
+
 MK_INLINE REAL RFN(square_deviation)(const REAL *x, REAL mean, int64_t n) {
     MK_REASSOCIATE
     REAL sum = 0;
@@ -68,9 +88,15 @@ static void RFN(norm_forward)(void *context, int64_t begin, int64_t end) {
             for (int64_t at = 0; at < n; at += MK_PIECE) {
                 const int64_t m = mk_min64(MK_PIECE, n - at);
                 mk_fetch(&ahead, share);
-                REAL *y = RFN(row_target)(buffer + at, out + at * out_size, job->dtypes[0], job->stream);
-                RFN(norm_piece)(y, x + at, mean, rstd, scale ? scale + at : NULL, bias ? bias + at : NULL, m);
-                RFN(row_out)(out + at * out_size, job->dtypes[0], y, m, job->stream);
+                char *to = out + at * out_size;
+                const REAL *s = scale ? scale + at : NULL, *b = bias ? bias + at : NULL;
+                if (RFN(streams_registers)(to, job->dtypes[0], m, job->stream)) {
+                    RFN(norm_stream)(to, job->dtypes[0], x + at, mean, rstd, s, b, m);
+                    continue;
+                }
+                REAL *y = RFN(row_target)(buffer + at, to, job->dtypes[0], job->stream);
+                RFN(norm_piece)(y, x + at, mean, rstd, s, b, m);
+                RFN(row_out)(to, job->dtypes[0], y, m, job->stream);
             }
         }
     mk_scratch_free(buffer, bytes);
@@ -100,6 +126,23 @@ MK_INLINE void RFN(norm_backward_piece)(REAL *dx, const REAL *g, const REAL *x, 
         for (int64_t i = 0; i < n; i++) dx[i] = rstd * (g[i] - shift - (x[i] - mean) * slope);
     }
 }
+
+// The same past the caches.
+#define NORM_STREAM(slope_of_g)                                                                                        \
+    for (int64_t i = 0; i < n; i += 2 * LANES) {                                                                       \
+        RFN(vec) d[2];                                                                                                 \
+        for (int k = 0; k < 2; k++) {                                                                                  \
+            const int64_t j = i + k * LANES;                                                                           \
+            d[k] = rstd * (slope_of_g - shift - (RFN(load)(x + j) - mean) * slope);                                    \
+        }                                                                                                              \
+        RFN(stream_two)(out, dtype, i, d[0], d[1]);                                                                    \
+    }
+MK_INLINE void RFN(norm_backward_stream)(void *out, int32_t dtype, const REAL *g, const REAL *x, const REAL *scale,
+                                         REAL mean, REAL rstd, REAL shift, REAL slope, int64_t n) {
+    if (scale) NORM_STREAM(RFN(load)(g + j) * RFN(load)(scale + j))
+    else NORM_STREAM(RFN(load)(g + j))
+}
+#undef NORM_STREAM
 
 // Adds the sums of scaled g, and of scaled g times the centred x.
 MK_INLINE void RFN(norm_sums)(const REAL *g, const REAL *x, const REAL *scale, REAL mean, int64_t n, REAL *plain,
@@ -164,9 +207,15 @@ static void RFN(norm_backward)(void *context, int64_t chunk) {
                 const int64_t m = mk_min64(MK_PIECE, n - at);
                 mk_fetch(&g_ahead, g_share);
                 mk_fetch(&x_ahead, x_share);
-                REAL *dx = RFN(row_target)(buffer + at, out + at * dx_size, job->dtypes[2], job->stream);
-                RFN(norm_backward_piece)(dx, g + at, x + at, scale ? scale + at : NULL, mean, rstd, shift, slope, m);
-                RFN(row_out)(out + at * dx_size, job->dtypes[2], dx, m, job->stream);
+                char *to = out + at * dx_size;
+                const REAL *s = scale ? scale + at : NULL;
+                if (RFN(streams_registers)(to, job->dtypes[2], m, job->stream)) {
+                    RFN(norm_backward_stream)(to, job->dtypes[2], g + at, x + at, s, mean, rstd, shift, slope, m);
+                    continue;
+                }
+                REAL *dx = RFN(row_target)(buffer + at, to, job->dtypes[2], job->stream);
+                RFN(norm_backward_piece)(dx, g + at, x + at, s, mean, rstd, shift, slope, m);
+                RFN(row_out)(to, job->dtypes[2], dx, m, job->stream);
             }
         }
     mk_scratch_free(buffer, bytes);

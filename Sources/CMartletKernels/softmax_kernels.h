@@ -7,6 +7,20 @@ static REAL RFN(exp_sum)(const REAL *x, REAL shift, int64_t n) {
     return sum;
 }
 
+// y * scale past the caches.
+MK_INLINE void RFN(scale_stream)(void *out, int32_t dtype, const REAL *y, REAL scale, int64_t n) {
+    for (int64_t i = 0; i < n; i += 2 * LANES)
+        RFN(stream_two)(out, dtype, i, RFN(load)(y + i) * scale, RFN(load)(y + i + LANES) * scale);
+}
+
+// The gradient y * (g - sum) past the caches.
+MK_INLINE void RFN(softmax_backward_stream)(void *out, int32_t dtype, const REAL *g, const REAL *y, REAL sum,
+                                            int64_t n) {
+    for (int64_t i = 0; i < n; i += 2 * LANES)
+        RFN(stream_two)(out, dtype, i, RFN(load)(y + i) * (RFN(load)(g + i) - sum),
+                        RFN(load)(y + i + LANES) * (RFN(load)(g + i + LANES) - sum));
+}
+
 static void RFN(softmax_rows)(void *context, int64_t begin, int64_t end) {
     const softmax_job *job = context;
     const int64_t n = job->length, bytes = n * (int64_t)sizeof(REAL);
@@ -32,13 +46,16 @@ static void RFN(softmax_rows)(void *context, int64_t begin, int64_t end) {
             for (int64_t at = 0; at < n; at += MK_PIECE) {
                 const int64_t m = mk_min64(MK_PIECE, n - at);
                 mk_fetch(&ahead, share);
+                char *to = out + at * out_size;
                 if (job->log) {
                     REAL_LOOP
                     for (int64_t i = at; i < at + m; i++) y[i] = x[i] - shift;
+                } else if (RFN(streams_registers)(to, job->dtypes[0], m, job->stream)) {
+                    RFN(scale_stream)(to, job->dtypes[0], y + at, scale, m);
+                    continue;
                 } else {
                     for (int64_t i = at; i < at + m; i++) y[i] *= scale;
                 }
-                char *to = out + at * out_size;
                 RFN(row_out)(to, job->dtypes[0], y + at, m, job->stream);
             }
         }
@@ -66,14 +83,18 @@ static void RFN(softmax_backward_rows)(void *context, int64_t begin, int64_t end
                 const int64_t m = mk_min64(MK_PIECE, n - at);
                 mk_fetch(&g_ahead, g_share);
                 mk_fetch(&y_ahead, y_share);
+                char *to = out + at * dx_size;
                 if (job->log) {
                     REAL_LOOP
                     for (int64_t i = at; i < at + m; i++) dx[i] = g[i] - RFN(exp)(y[i]) * sum;
+                } else if (RFN(streams_registers)(to, job->dtypes[0], m, job->stream)) {
+                    RFN(softmax_backward_stream)(to, job->dtypes[0], g + at, y + at, sum, m);
+                    continue;
                 } else {
                     REAL_LOOP
                     for (int64_t i = at; i < at + m; i++) dx[i] = y[i] * (g[i] - sum);
                 }
-                RFN(row_out)(out + at * dx_size, job->dtypes[0], dx + at, m, job->stream);
+                RFN(row_out)(to, job->dtypes[0], dx + at, m, job->stream);
             }
         }
     mk_scratch_free(buffer, bytes);
