@@ -165,6 +165,33 @@ MK_INLINE void RFN(norm_sums)(const REAL *g, const REAL *x, const REAL *scale, R
     *weighted += b;
 }
 
+// Both at once, for a weight with or without a bias, which the usual norms have.
+MK_INLINE void RFN(norm_gradients_and_sums)(REAL *dweight, REAL *dbias, const REAL *g, const REAL *x, const REAL *scale,
+                                            REAL mean, REAL rstd, int64_t n, REAL *plain, REAL *weighted) {
+    MK_REASSOCIATE
+    REAL a = 0, b = 0;
+    if (dbias) {
+        REAL_LOOP
+        for (int64_t i = 0; i < n; i++) {
+            const REAL d = g[i] * scale[i], centred = x[i] - mean;
+            a += d;
+            b += d * centred;
+            dweight[i] += g[i] * (centred * rstd);
+            dbias[i] += g[i];
+        }
+    } else {
+        REAL_LOOP
+        for (int64_t i = 0; i < n; i++) {
+            const REAL d = g[i] * scale[i], centred = x[i] - mean;
+            a += d;
+            b += d * centred;
+            dweight[i] += g[i] * (centred * rstd);
+        }
+    }
+    *plain += a;
+    *weighted += b;
+}
+
 static void RFN(norm_backward)(void *context, int64_t chunk) {
     const norm_job *job = context;
     const int64_t n = job->length, bytes = 2 * n * (int64_t)sizeof(REAL);
@@ -195,8 +222,12 @@ static void RFN(norm_backward)(void *context, int64_t chunk) {
                 RFN(row_in)(buffer + n + at, x_in + at * x_size, job->dtypes[1], m);
                 mk_fetch(&g_ahead, g_share);
                 mk_fetch(&x_ahead, x_share);
-                RFN(norm_gradients)(job->wants_weight ? dweight + at : NULL, job->wants_bias ? dbias + at : NULL,
-                                    g + at, x + at, mean, rstd, m);
+                REAL *dw = job->wants_weight ? dweight + at : NULL, *db = job->wants_bias ? dbias + at : NULL;
+                if (dw && scale && job->wants_dx) {
+                    RFN(norm_gradients_and_sums)(dw, db, g + at, x + at, scale + at, mean, rstd, m, &plain, &weighted);
+                    continue;
+                }
+                RFN(norm_gradients)(dw, db, g + at, x + at, mean, rstd, m);
                 if (job->wants_dx)
                     RFN(norm_sums)(g + at, x + at, scale ? scale + at : NULL, mean, m, &plain, &weighted);
             }
