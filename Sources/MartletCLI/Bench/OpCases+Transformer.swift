@@ -79,7 +79,7 @@ extension OpCases {
             cases.append(
                 row(
                     "cross entropy, forward and backward", "\(rows)x\(classes)", [[rows, classes]],
-                    bytes: 3 * e * rows * classes
+                    bytes: 3 * e * rows * classes, fewest: 4
                 ) { shapes in
                     let logits = Parameter(random(shapes[0]))
                     let targets = indices(classes, [shapes[0][0]])

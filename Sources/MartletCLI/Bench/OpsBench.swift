@@ -130,15 +130,16 @@ struct OpCases {
     func text(_ shape: [Int]) -> String { shape.map(String.init).joined(separator: "x") }
 
     /// A row of an op on operands of `shapes`. With `splits`, it can be done on some of the rows of the first operand and
-    /// of those with as many.
+    /// of those with as many; `fewest` of them are enough to be like the whole.
     func row(
         _ op: String, _ shape: String, _ shapes: [[Int]], bytes: Int?, reads: Bool = false, flops: Double? = nil,
-        splits: Bool = true, _ prepare: @escaping ([[Int]]) -> () -> Void
+        splits: Bool = true, fewest: Int = 16, _ prepare: @escaping ([[Int]]) -> () -> Void
     ) -> OpCase {
         let rows = shapes[0][0]
         let part = { (count: Int) -> (body: () -> Void, count: Double)? in
-            let some = rows / count
-            return some < 16
+            // The caches that cores share hold a few times as much as a part should have.
+            let some = max(rows / count, min(fewest, 4 * rows / count))
+            return some < fewest
                 ? nil
                 : (
                     prepare(shapes.map { $0[0] == rows ? [some] + $0.dropFirst() : $0 }), Double(rows) / Double(some)

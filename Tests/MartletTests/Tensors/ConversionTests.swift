@@ -15,6 +15,45 @@ import Testing
         #expect(x.float() === x)
     }
 
+    /// To the nearest, ties to even, denormals kept, NaN quiet: the processor's own instruction does not keep denormals.
+    @Test func roundingToBFloat16() {
+        var random = Random(seed: 5)
+        var bits: [UInt32] = []
+        // Blocks of 32 and 16 with no denormal, one, and nothing else; ties, and values next to them.
+        for block in 0..<24 {
+            for i in 0..<32 {
+                let any = UInt32(truncatingIfNeeded: random.next())
+                let normal = any & 0x7f80_0000 == 0 ? any | 0x0080_0000 : any
+                let denormal = any & 0x807f_ffff
+                switch block % 6 {
+                case 0: bits.append(normal)
+                case 1: bits.append(i == block ? denormal : normal)
+                case 2: bits.append(denormal)
+                case 3: bits.append(normal & 0xffff_0000 | 0x8000)
+                case 4: bits.append(normal & 0xffff_0000 | (i % 2 == 0 ? 0x7fff : 0x8001))
+                default: bits.append([0x7f80_0000, 0xff80_0000, 0x7f80_0001, 0xffff_ffff, 0x7f7f_ffff, 0, 1 << 31][i % 7])
+                }
+            }
+        }
+        bits += [0x007f_ffff, 0x0000_8000, 0x3f80_8000]
+        let x = Tensor(bits.map { Float(bitPattern: $0) })
+        let found = x.to(.bfloat16).to(.float32).toArray(Float.self).map(\.bitPattern)
+        for (i, u) in bits.enumerated() {
+            let isNaN = u & 0x7fff_ffff > 0x7f80_0000
+            let expected = (isNaN ? (u >> 16) | 0x40 : (u &+ 0x7fff &+ ((u >> 16) & 1)) >> 16) << 16
+            #expect(found[i] == expected, "\(String(u, radix: 16)) at \(i)")
+        }
+    }
+
+    /// Rows that are computed in float32 and rounded where they are written.
+    @Test func denormalResultsOfRows() {
+        let weight = (Tensor.randn([96], generator: Generator(seed: 6)) * 1e-39).to(.bfloat16)
+        let x = Tensor.randn([3, 96], generator: Generator(seed: 7)).to(.bfloat16)
+        let exact = x.float().rmsNorm(weight: weight.float())
+        #expect(exact.abs().max().item() > 0 && exact.abs().max().item() < 0x1p-126)
+        #expect(x.rmsNorm(weight: weight).equal(exact.to(.bfloat16)))
+    }
+
     @Test func nestedArrays() {
         let x = Tensor.arange(12).reshape([2, 3, 2])
         #expect(x.toArray3D(Int.self) == [[[0, 1], [2, 3], [4, 5]], [[6, 7], [8, 9], [10, 11]]])

@@ -42,6 +42,20 @@ import Testing
         }
     }
 
+    /// Few rows by a matrix whose columns lie along the sums, as in decoding: how many rows there are changes no bit of one.
+    @Test(arguments: [DType.float64, .float32, .bfloat16]) func fewRows(_ dtype: DType) {
+        for (k, n) in [(5, 1), (32, 2), (33, 3), (129, 7), (1000, 100), (1024, 301)] {
+            let a = numbers([8, k], dtype, 4)
+            let b = numbers([n, k], dtype, 5).T
+            let all = a.matmul(b)
+            expectClose(all, plain(a, b), dtype, k, "[8, \(k)] x [\(k), \(n)]")
+            for rows in [1, 4, 5, 7] {
+                let some = a.narrow(0, start: 0, length: rows).matmul(b)
+                #expect(some.equal(all.narrow(0, start: 0, length: rows)), "\(rows) of 8 rows, \(k), \(n), \(dtype)")
+            }
+        }
+    }
+
     /// On both sides of the size where oneDNN takes over, with gradients.
     @Test(arguments: [DType.float32, .bfloat16]) func gradients(_ dtype: DType) {
         for (m, k, n) in [

@@ -73,6 +73,7 @@ import Testing
         target.narrow(0, start: 1, length: x.count).copyInPlace(x.reshape([x.count]))
         #expect(target.narrow(0, start: 1, length: x.count).equal(x.reshape([x.count])))
         #expect(target[0].item() == 7 && target[x.count + 1].item() == 7)
+        #expect(x.T.contiguous().T.equal(x))
         // Heads before positions and back.
         let heads = x.narrow(1, start: 0, length: 4096).contiguous().reshape([rows(dtype), 64, 64])
         let turned = heads.permute([1, 0, 2]).contiguous()
@@ -124,6 +125,27 @@ import Testing
             expectParts("gradient of \(name)", operands) { gradient($0, 0, op) }
         }
         expectParts("gradient of SwiGLU's other operand", [x, y]) { gradient($0, 1) { $0[0].swiglu($0[1]) } }
+    }
+
+    /// Rows that begin and end with cache lines are written from registers.
+    @Test(arguments: types)
+    func wholeLines(_ dtype: DType) {
+        let x = matrix(dtype, seed: 20, columns: 4096)
+        let (weight, bias) = (numbers([4096], dtype, 21), numbers([4096], dtype, 22))
+        let ops: [(String, ([Tensor]) -> Tensor)] = [
+            ("softmax", { $0[0].softmax(dim: -1) }),
+            ("layer norm", { $0[0].layerNorm(weight: $0[1], bias: $0[2]) }),
+            ("layer norm with weight", { $0[0].layerNorm(weight: $0[1]) }),
+            ("layer norm without weight", { $0[0].layerNorm() }),
+            ("RMS norm", { $0[0].rmsNorm(weight: $0[1]) }),
+        ]
+        for (name, op) in ops {
+            expectParts(name, [x, weight, bias], op)
+            expectParts("gradient of \(name)", [x, weight, bias]) { gradient($0, 0, op) }
+        }
+        expectParts("add row", [x, numbers([1, 4096], dtype, 23)]) { $0[0] + $0[1] }
+        #expect(x.T.contiguous().T.equal(x))
+        #expect((x.T + x.T.contiguous()).equal(x.T.contiguous() * 2))
     }
 
     @Test(arguments: types)
