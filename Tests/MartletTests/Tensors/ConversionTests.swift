@@ -18,6 +18,7 @@ import Testing
     /// To the nearest, ties to even, denormals kept, NaN quiet: the processor's own instruction does not keep denormals.
     @Test func roundingToBFloat16() {
         var random = Random(seed: 5)
+        let special: [UInt32] = [0x7f80_0000, 0xff80_0000, 0x7f80_0001, 0xffff_ffff, 0x7f7f_ffff, 0, 1 << 31]
         var bits: [UInt32] = []
         // Blocks of 32 and 16 with no denormal, one, and nothing else; ties, and values next to them.
         for block in 0..<24 {
@@ -31,7 +32,7 @@ import Testing
                 case 2: bits.append(denormal)
                 case 3: bits.append(normal & 0xffff_0000 | 0x8000)
                 case 4: bits.append(normal & 0xffff_0000 | (i % 2 == 0 ? 0x7fff : 0x8001))
-                default: bits.append([0x7f80_0000, 0xff80_0000, 0x7f80_0001, 0xffff_ffff, 0x7f7f_ffff, 0, 1 << 31][i % 7])
+                default: bits.append(special[i % 7])
                 }
             }
         }
