@@ -19,6 +19,16 @@ static void RFN(rope_row)(REAL *y, const REAL *x, const REAL *c, const REAL *s, 
     }
 }
 
+// Halves of rows, n elements of each, past the caches to where cache lines begin; n is a multiple of LANES.
+static void RFN(rope_stream)(REAL *y, const REAL *x, const REAL *c, const REAL *s, int64_t n) {
+    for (int64_t i = 0; i < n; i += LANES) {
+        const RFN(vec) a = RFN(load)(x + i), b = RFN(load)(x + n + i);
+        const RFN(vec) cosine = RFN(load)(c + i), sine = RFN(load)(s + i);
+        __builtin_nontemporal_store(a * cosine - b * sine, (RFN(vec) *)(void *)(y + i));
+        __builtin_nontemporal_store(b * cosine + a * sine, (RFN(vec) *)(void *)(y + n + i));
+    }
+}
+
 #if !REAL_IS_DOUBLE
 // The same for bfloat16, two neighbours at a time. Without `interleaved`, `half` is even, and c and s have their even
 // elements in the first half and the odd ones in the second.
@@ -41,6 +51,30 @@ static void RFN(rope_row_bf16)(mk_bf16_pair *y, const mk_bf16_pair *x, const flo
         y[n + i] = mk_bf16_pair_of(b * c[i] + a * s[i], next_b * c[n + i] + next_a * s[n + i]);
     }
 }
+
+typedef uint32_t RFN(words) __attribute__((ext_vector_type(LANES)));
+typedef uint32_t RFN(words_u) __attribute__((ext_vector_type(LANES), aligned(sizeof(uint16_t)), may_alias));
+MK_INLINE RFN(words) RFN(round_words)(RFN(vec) v) {
+    const RFN(words) u = (RFN(words))v;
+    return u + 0x7fffu + ((u >> 16) & 1u);
+}
+MK_INLINE void RFN(stream_pairs)(mk_bf16_pair *y, RFN(vec) low, RFN(vec) high) {
+    const RFN(words) pairs = RFN(round_words)(low) >> 16 | (RFN(round_words)(high) & 0xffff0000u);
+    __builtin_nontemporal_store(pairs, (RFN(words) *)(void *)y);
+}
+// rope_stream of n pairs of each half; c and s as in rope_row_bf16.
+static void RFN(rope_stream_bf16)(mk_bf16_pair *y, const mk_bf16_pair *x, const float *c, const float *s, int64_t n) {
+    for (int64_t i = 0; i < n; i += LANES) {
+        const RFN(words) first = *(const RFN(words_u) *)(const void *)(x + i);
+        const RFN(words) second = *(const RFN(words_u) *)(const void *)(x + n + i);
+        const RFN(vec) a = (RFN(vec))(first << 16), next_a = (RFN(vec))(first & 0xffff0000u);
+        const RFN(vec) b = (RFN(vec))(second << 16), next_b = (RFN(vec))(second & 0xffff0000u);
+        const RFN(vec) c0 = RFN(load)(c + i), c1 = RFN(load)(c + n + i);
+        const RFN(vec) s0 = RFN(load)(s + i), s1 = RFN(load)(s + n + i);
+        RFN(stream_pairs)(y + i, a * c0 - b * s0, next_a * c1 - next_b * s1);
+        RFN(stream_pairs)(y + n + i, b * c0 + a * s0, next_b * c1 + next_a * s1);
+    }
+}
 #endif
 
 // One head of one token. `buffer` holds a row.
@@ -48,7 +82,14 @@ MK_INLINE void RFN(rope_head)(const rope_job *job, void *target, const void *sou
                               REAL *buffer) {
     const int64_t half = job->half, dim = job->in->shape[3];
     const int32_t in = job->in->dtype, out = job->out->dtype;
+    // Both halves are whole lines, and nothing lies behind them.
+    const bool lines = job->stream && !job->interleaved && dim == 2 * half && (uintptr_t)target % 64 == 0 &&
+                       half * mk_size_of(out) % 64 == 0;
 #if !REAL_IS_DOUBLE
+    if (job->pairs && lines) {
+        RFN(rope_stream_bf16)(target, source, c, s, half / 2);
+        return;
+    }
     if (job->pairs) {
         mk_bf16_pair *y = job->stream ? (mk_bf16_pair *)(void *)buffer : target;
         RFN(rope_row_bf16)(y, source, c, s, half, job->interleaved);
@@ -59,6 +100,10 @@ MK_INLINE void RFN(rope_head)(const rope_job *job, void *target, const void *sou
     }
 #endif
     const REAL *x = RFN(row_in)(buffer, source, in, dim);
+    if (lines && out == REAL_DTYPE) {
+        RFN(rope_stream)(target, x, c, s, half);
+        return;
+    }
     REAL *y = RFN(row_target)(buffer, target, out, job->stream);
     RFN(rope_row)(y, x, c, s, half, job->interleaved);
     if (x != y && dim > 2 * half) memcpy(y + 2 * half, x + 2 * half, (size_t)(dim - 2 * half) * sizeof *y);

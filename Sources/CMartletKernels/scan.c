@@ -6,15 +6,19 @@ typedef struct scan_table {
     void (*row[MK_BF16 + 1])(double *carry, const void *in, void *out, int64_t n, bool reverse);
     void (*columns[MK_BF16 + 1])(double *acc, const char *in, int64_t in_step, char *out, int64_t out_step,
                                  int64_t count, int64_t n);
+    // columns of SCAN_PIECE lines past the caches, where rows of the result begin with cache lines; NULL for float64.
+    void (*stream[MK_BF16 + 1])(double *acc, const char *in, int64_t in_step, char *out, int64_t out_step,
+                                int64_t count);
 } scan_table;
+
+#define SCAN_PIECE 64 // lines that are computed at once where they go past the caches
 
 #define MK_KERNELS "scan_kernels.h"
 #include "mk_each_isa.h"
 static const scan_table *const scan_tables[MK_ISA_COUNT] = MK_ISA_TABLES(scan_table_);
 
 #define TILE 512      // lines at a time when working across them
-#define GROUP 4       // rows of them, and
-#define PIECE 64      // lines, that are computed before they are written past the caches
+#define GROUP 8       // rows of them that are computed before they are written past the caches
 #define SEGMENT 65536 // elements of a long line that one thread scans
 
 typedef struct scan_job {
@@ -174,17 +178,22 @@ static void sum_columns(const scan_job *job, double *acc, const char *in, int64_
         return;
     }
     const int64_t size = mk_size_of(dtype);
-    _Alignas(64) double piece[GROUP][PIECE];
+    _Alignas(64) double piece[GROUP][SCAN_PIECE];
     for (int64_t i = 0; i < job->length; i += GROUP) {
         const int64_t count = mk_min64(GROUP, job->length - i);
-        for (int64_t j = 0; j < n; j += PIECE) {
-            const int64_t m = mk_min64(PIECE, n - j);
+        for (int64_t j = 0; j < n; j += SCAN_PIECE) {
+            const int64_t m = mk_min64(SCAN_PIECE, n - j);
             // The next group's rows lie too far apart for the processor to fetch them by itself.
             for (int64_t k = 0; k < count && i + GROUP + k < job->length; k++)
                 mk_fetch_all(in + (GROUP + k) * in_step + j * size, m * size);
+            char *to = out + j * size;
+            if (job->sums->stream[dtype] && m == SCAN_PIECE && ((uintptr_t)to | (uintptr_t)out_step) % 64 == 0) {
+                job->sums->stream[dtype](acc + j, in + j * size, in_step, to, out_step, count);
+                continue;
+            }
             job->sums->columns[dtype](acc + j, in + j * size, in_step, (char *)piece, (int64_t)sizeof piece[0], count,
                                       m);
-            for (int64_t k = 0; k < count; k++) mk_stream(out + k * out_step + j * size, piece[k], m * size);
+            for (int64_t k = 0; k < count; k++) mk_stream(to + k * out_step, piece[k], m * size);
         }
         in += count * in_step;
         out += count * out_step;

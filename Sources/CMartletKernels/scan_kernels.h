@@ -34,6 +34,12 @@ typedef uint16_t scan_halves __attribute__((ext_vector_type(8), aligned(2)));
 #define MK_BACK_F32(x) ((float)(x))
 #define MK_BACK_BF16(x) mk_f32_to_bf16((float)(x))
 
+typedef float scan_wide_floats __attribute__((ext_vector_type(16)));
+typedef uint32_t scan_wide_words __attribute__((ext_vector_type(16)));
+typedef int32_t scan_wide_masks __attribute__((ext_vector_type(16)));
+typedef uint16_t scan_wide_halves __attribute__((ext_vector_type(16)));
+typedef uint16_t scan_line_halves __attribute__((ext_vector_type(32)));
+
 static const double scan_zeros[8];
 
 // Sums within eight in three steps of additions that do not wait for what came before; index 8 is a lane of zeros.
@@ -112,7 +118,53 @@ MK_SCAN_SUMS(F32, float)
 MK_SCAN_SUMS(BF16, uint16_t)
 #undef MK_SCAN_SUMS
 
+// columns of SCAN_PIECE neighbours, whose sums stay in registers, written past the caches to where cache lines begin.
+#define MK_SCAN_BOTH(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+#define MK_SCAN_FLOATS(sums)                                                                                           \
+    MK_SCAN_BOTH(__builtin_convertvector((sums)[0], scan_floats), __builtin_convertvector((sums)[1], scan_floats))
+// mk_f32_to_bf16 of sixteen sums.
+MK_INLINE void MK_FN(scan_halves_of)(scan_wide_halves *out, const scan_doubles *sums) {
+    const scan_wide_floats narrow = MK_SCAN_FLOATS(sums);
+    const scan_wide_words bits = (scan_wide_words)narrow;
+    const scan_wide_words rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16, nan = (bits >> 16) | 0x40u;
+    const scan_wide_masks is_nan = narrow != narrow;
+    *out = __builtin_convertvector(is_nan ? nan : rounded, scan_wide_halves);
+}
+#define MK_SCAN_STREAM(TYPE, E, WRITE)                                                                                 \
+    static void MK_FN(scan_stream_##TYPE)(double *acc, const char *in, int64_t in_step, char *out, int64_t out_step,   \
+                                          int64_t count) {                                                             \
+        enum { SUMS = SCAN_PIECE / 8 };                                                                                \
+        scan_doubles sums[SUMS];                                                                                       \
+        _Pragma("clang loop unroll(full)") for (int j = 0; j < SUMS; j++) sums[j] = MK_READ_F64(acc + 8 * j);          \
+        for (int64_t k = 0; k < count; k++, in += in_step, out += out_step) {                                          \
+            const E *x = (const E *)in;                                                                                \
+            _Pragma("clang loop unroll(full)") for (int j = 0; j < SUMS; j++) sums[j] += MK_READ_##TYPE(x + 8 * j);    \
+            WRITE                                                                                                      \
+        }                                                                                                              \
+        _Pragma("clang loop unroll(full)") for (int j = 0; j < SUMS; j++) MK_WRITE_F64(acc + 8 * j, sums[j]);          \
+    }
+MK_SCAN_STREAM(F32, float, {
+    _Pragma("clang loop unroll(full)") for (int j = 0; j < SUMS; j += 2)
+        __builtin_nontemporal_store(MK_SCAN_FLOATS(sums + j), (scan_wide_floats *)(void *)(out + 32 * j));
+})
+MK_SCAN_STREAM(BF16, uint16_t, {
+    _Pragma("clang loop unroll(full)") for (int j = 0; j < SUMS; j += 4) {
+        scan_wide_halves low;
+        scan_wide_halves high;
+        MK_FN(scan_halves_of)(&low, sums + j);
+        MK_FN(scan_halves_of)(&high, sums + j + 2);
+        const scan_line_halves both =
+            __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
+                                    21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
+        __builtin_nontemporal_store(both, (scan_line_halves *)(void *)(out + 16 * j));
+    }
+})
+#undef MK_SCAN_STREAM
+#undef MK_SCAN_BOTH
+#undef MK_SCAN_FLOATS
+
 static const scan_table MK_FN(scan_table_) = {
+    .stream = {[MK_F32] = MK_FN(scan_stream_F32), [MK_BF16] = MK_FN(scan_stream_BF16)},
     .row = {[MK_F64] = MK_FN(scan_row_F64), [MK_F32] = MK_FN(scan_row_F32), [MK_BF16] = MK_FN(scan_row_BF16)},
     .columns = {[MK_F64] = MK_FN(scan_columns_F64),
                 [MK_F32] = MK_FN(scan_columns_F32),

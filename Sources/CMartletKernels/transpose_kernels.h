@@ -34,11 +34,12 @@
         for (; c + N <= columns; c += N) {                                                                             \
             int64_t r = 0;                                                                                             \
             for (; r + N <= rows; r += N) {                                                                            \
-                /* Lines that lie far apart are not fetched by the processor itself. Into the second level: with strides that */\
-                /* are powers of two more of them fall into one set of the first than it holds. */                     \
+                /* Lines that lie far apart are not fetched by the processor itself. Into the second level: where */   \
+                /* strides are powers of two, more of them fall into one set of the first than it holds. */            \
                 if (in_0 >= 1024) {                                                                                    \
                     const int64_t ahead = r + 2 * N, whole = rows / N * N;                                             \
-                    const char *next = in + (ahead < whole ? c * in_0 + ahead * SIZE : (c + N) * in_0 + (ahead - whole) * SIZE);\
+                    const char *next =                                                                                 \
+                        in + (ahead < whole ? c * in_0 + ahead * SIZE : (c + N) * in_0 + (ahead - whole) * SIZE);      \
                     for (int i = 0; i < N; i++) __builtin_prefetch(next + i * in_0, 0, 2);                             \
                 }                                                                                                      \
                 MK_FN(transpose_block_##SIZE)(out + r * out_1 + c * SIZE, out_1, in + c * in_0 + r * SIZE, in_0,       \

@@ -146,6 +146,18 @@ import Testing
         expectParts("add row", [x, numbers([1, 4096], dtype, 23)]) { $0[0] + $0[1] }
         #expect(x.T.contiguous().T.equal(x))
         #expect((x.T + x.T.contiguous()).equal(x.T.contiguous() * 2))
+        for reverse in [false, true] {
+            let across = x.cumsum(dim: 0, reverse: reverse)
+            for first in stride(from: 0, to: 4096, by: 1000) {
+                let length = min(1000, 4096 - first)
+                let part = x.narrow(1, start: first, length: length).cumsum(dim: 0, reverse: reverse)
+                #expect(across.narrow(1, start: first, length: length).equal(part), "\(dtype), columns from \(first)")
+            }
+        }
+        let heads = numbers([(34 << 20) / dtype.byteSize / (64 * 8 * 128) + 1, 64, 8, 128], dtype, 24)
+        let tables = RotaryTables(length: 64, rotary: 128)
+        expectParts("RoPE", [heads]) { $0[0].rope(tables) }
+        expectParts("gradient of RoPE", [heads]) { gradient($0, 0) { $0[0].rope(tables) } }
     }
 
     @Test(arguments: types)
