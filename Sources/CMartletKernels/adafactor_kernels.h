@@ -6,21 +6,31 @@ MK_INLINE const REAL *RFN(adafactor_grad)(const adafactor_job *job, REAL *buffer
     return RFN(row_in)(buffer, job->grad + at * mk_size_of(job->grad_dtype), job->grad_dtype, n);
 }
 
+// Of elements at..<at + n with a factored v, in runs along rows: does `run` for `count` elements from i, which begin at
+// column j; `factor` is what their gradient is multiplied by beside the columns' own factors.
+#undef ADAFACTOR_RUNS
+#define ADAFACTOR_RUNS(job, at, n, run)                                                                                \
+    for (int64_t i = 0; i < n;) {                                                                                      \
+        const int64_t row = (at + i) / job->columns, j = (at + i) % job->columns;                                      \
+        const int64_t count = mk_min64(n - i, job->columns - j);                                                       \
+        const REAL factor = (REAL)job->options->grad_scale * ((const REAL *)job->row_factor)[row];                     \
+        run;                                                                                                           \
+        i += count;                                                                                                    \
+    }
+
+MK_INLINE void RFN(adafactor_run)(REAL *y, const REAL *g, REAL factor, const REAL *columns, int64_t n) {
+    REAL_LOOP
+    for (int64_t i = 0; i < n; i++) y[i] = g[i] * factor * columns[i];
+}
+
 // y = gradient / sqrt(v) for elements at..<at + n. In the first pass a full v is brought up to date.
 MK_INLINE void RFN(adafactor_update)(const adafactor_job *job, REAL *y, int64_t at, int64_t n, bool first) {
     const mk_adafactor_options *o = job->options;
     const REAL grad_scale = (REAL)o->grad_scale;
     const REAL *g = RFN(adafactor_grad)(job, y, at, n);
     if (job->row_factor) {
-        const REAL *row_factor = job->row_factor, *column_factor = job->column_factor;
-        for (int64_t i = 0; i < n;) {
-            const int64_t row = (at + i) / job->columns, column = (at + i) % job->columns;
-            const int64_t run = mk_min64(n - i, job->columns - column);
-            const REAL factor = grad_scale * row_factor[row];
-            REAL_LOOP
-            for (int64_t j = 0; j < run; j++) y[i + j] = g[i + j] * factor * column_factor[column + j];
-            i += run;
-        }
+        const REAL *columns = job->column_factor;
+        ADAFACTOR_RUNS(job, at, n, RFN(adafactor_run)(y + i, g + i, factor, columns + j, count))
         return;
     }
     REAL *v = (REAL *)job->v + at;
@@ -46,18 +56,6 @@ MK_INLINE REAL *RFN(adafactor_param)(const adafactor_job *job, REAL *buffer, int
     RFN(convert_in)(buffer, from, job->param_dtype, n);
     return buffer;
 }
-
-// Of elements at..<at + n with a factored v, in runs along rows: calls run(i, j, count, factor) with `factor` what the
-// gradient of a row is multiplied by beside the columns' factors from column j on.
-#undef ADAFACTOR_RUNS
-#define ADAFACTOR_RUNS(job, at, n, run)                                                                                \
-    for (int64_t i = 0; i < n;) {                                                                                      \
-        const int64_t row = (at + i) / job->columns, j = (at + i) % job->columns;                                      \
-        const int64_t count = mk_min64(n - i, job->columns - j);                                                       \
-        const REAL factor = (REAL)job->options->grad_scale * ((const REAL *)job->row_factor)[row];                     \
-        run;                                                                                                           \
-        i += count;                                                                                                    \
-    }
 
 // The sum of squares of the update g * factor * columns.
 MK_INLINE REAL RFN(adafactor_squares)(const REAL *g, REAL factor, const REAL *columns, int64_t n) {

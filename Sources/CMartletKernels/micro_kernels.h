@@ -1,10 +1,6 @@
 // Register-tiled products on packed or in-place blocks, for the REAL and instruction set of the including file (see
 // mk_each_real.h). MR x NR is the register tile.
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #undef MR
 #undef NR
 // The accumulators (MR x 2 registers), two registers of b and one or two for a must fit the register file.

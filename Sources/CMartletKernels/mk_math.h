@@ -249,11 +249,14 @@ MK_INLINE float mk_cosf_bounded(float x) { return mk_sincos_reduced(x, 1u); }
 
 // MARK: half precision
 
+// The bits of a float, or of a vector of them, rounded to bfloat16 in their upper half; wrong for some NaN.
+#define MK_ROUND_BITS(u) ((u) + 0x7fffu + (((u) >> 16) & 1u))
+
 // Round to nearest even; NaN stays NaN (quiet), with its sign. The same in every instruction set: the processor's own
 // conversion to bfloat16 flushes denormals.
 MK_INLINE uint16_t mk_f32_to_bf16(float x) {
     uint32_t u = mk_bits(x);
-    uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+    uint32_t rounded = MK_ROUND_BITS(u) >> 16;
     uint32_t nan = (u >> 16) | 0x40u;
     return (uint16_t)(x != x ? nan : rounded);
 }
@@ -266,12 +269,8 @@ MK_INLINE float mk_bf16_low(uint32_t pair) { return mk_float(pair << 16); }
 MK_INLINE float mk_bf16_high(uint32_t pair) { return mk_float(pair & 0xffff0000u); }
 // A NaN needs no care in rounding: one that comes from bfloat16 operands, or from arithmetic, has no bits that a carry
 // could start from.
-MK_INLINE uint32_t mk_round_bf16(float x) {
-    uint32_t u = mk_bits(x);
-    return u + 0x7fffu + ((u >> 16) & 1u);
-}
 MK_INLINE uint32_t mk_bf16_pair_of(float low, float high) {
-    return mk_round_bf16(low) >> 16 | (mk_round_bf16(high) & 0xffff0000u);
+    return MK_ROUND_BITS(mk_bits(low)) >> 16 | (MK_ROUND_BITS(mk_bits(high)) & 0xffff0000u);
 }
 
 MK_INLINE uint16_t mk_f32_to_f16_soft(float x) {

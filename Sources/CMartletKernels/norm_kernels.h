@@ -165,28 +165,17 @@ MK_INLINE void RFN(norm_sums)(const REAL *g, const REAL *x, const REAL *scale, R
     *weighted += b;
 }
 
-// Both at once, for a weight with or without a bias, which the usual norms have.
-MK_INLINE void RFN(norm_gradients_and_sums)(REAL *dweight, REAL *dbias, const REAL *g, const REAL *x, const REAL *scale,
-                                            REAL mean, REAL rstd, int64_t n, REAL *plain, REAL *weighted) {
+// The weight's gradient and the sums at once, for a weight that the usual norms have.
+MK_INLINE void RFN(norm_gradient_and_sums)(REAL *dweight, const REAL *g, const REAL *x, const REAL *scale, REAL mean,
+                                           REAL rstd, int64_t n, REAL *plain, REAL *weighted) {
     MK_REASSOCIATE
     REAL a = 0, b = 0;
-    if (dbias) {
-        REAL_LOOP
-        for (int64_t i = 0; i < n; i++) {
-            const REAL d = g[i] * scale[i], centred = x[i] - mean;
-            a += d;
-            b += d * centred;
-            dweight[i] += g[i] * (centred * rstd);
-            dbias[i] += g[i];
-        }
-    } else {
-        REAL_LOOP
-        for (int64_t i = 0; i < n; i++) {
-            const REAL d = g[i] * scale[i], centred = x[i] - mean;
-            a += d;
-            b += d * centred;
-            dweight[i] += g[i] * (centred * rstd);
-        }
+    REAL_LOOP
+    for (int64_t i = 0; i < n; i++) {
+        const REAL d = g[i] * scale[i], centred = x[i] - mean;
+        a += d;
+        b += d * centred;
+        dweight[i] += g[i] * (centred * rstd);
     }
     *plain += a;
     *weighted += b;
@@ -223,12 +212,11 @@ static void RFN(norm_backward)(void *context, int64_t chunk) {
                 mk_fetch(&g_ahead, g_share);
                 mk_fetch(&x_ahead, x_share);
                 REAL *dw = job->wants_weight ? dweight + at : NULL, *db = job->wants_bias ? dbias + at : NULL;
-                if (dw && scale && job->wants_dx) {
-                    RFN(norm_gradients_and_sums)(dw, db, g + at, x + at, scale + at, mean, rstd, m, &plain, &weighted);
-                    continue;
-                }
-                RFN(norm_gradients)(dw, db, g + at, x + at, mean, rstd, m);
-                if (job->wants_dx)
+                const bool both = dw && scale && job->wants_dx;
+                RFN(norm_gradients)(both ? NULL : dw, db, g + at, x + at, mean, rstd, m);
+                if (both)
+                    RFN(norm_gradient_and_sums)(dw, g + at, x + at, scale + at, mean, rstd, m, &plain, &weighted);
+                else if (job->wants_dx)
                     RFN(norm_sums)(g + at, x + at, scale ? scale + at : NULL, mean, m, &plain, &weighted);
             }
             if (!job->wants_dx) continue;

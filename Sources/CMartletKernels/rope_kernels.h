@@ -54,12 +54,10 @@ static void RFN(rope_row_bf16)(mk_bf16_pair *y, const mk_bf16_pair *x, const flo
 
 typedef uint32_t RFN(words) __attribute__((ext_vector_type(LANES)));
 typedef uint32_t RFN(words_u) __attribute__((ext_vector_type(LANES), aligned(sizeof(uint16_t)), may_alias));
-MK_INLINE RFN(words) RFN(round_words)(RFN(vec) v) {
-    const RFN(words) u = (RFN(words))v;
-    return u + 0x7fffu + ((u >> 16) & 1u);
-}
+// mk_bf16_pair_of each element.
 MK_INLINE void RFN(stream_pairs)(mk_bf16_pair *y, RFN(vec) low, RFN(vec) high) {
-    const RFN(words) pairs = RFN(round_words)(low) >> 16 | (RFN(round_words)(high) & 0xffff0000u);
+    const RFN(words) first = (RFN(words))low, second = (RFN(words))high;
+    const RFN(words) pairs = MK_ROUND_BITS(first) >> 16 | (MK_ROUND_BITS(second) & 0xffff0000u);
     __builtin_nontemporal_store(pairs, (RFN(words) *)(void *)y);
 }
 // rope_stream of n pairs of each half; c and s as in rope_row_bf16.

@@ -18,14 +18,17 @@ typedef uint16_t scan_halves __attribute__((ext_vector_type(8), aligned(2)));
                                                                                     scan_words) << 16), scan_doubles)
 #define MK_WRITE_F64(p, v) (*(scan_doubles *)(p) = (v))
 #define MK_WRITE_F32(p, v) (*(scan_floats *)(p) = __builtin_convertvector(v, scan_floats))
-// mk_f32_to_bf16 of eight.
+// mk_f32_to_bf16 of the elements of a vector.
+#define MK_ROUND_BF16(narrow, WORDS, MASKS, HALVES)                                                                    \
+    ({                                                                                                                 \
+        WORDS bits = __builtin_bit_cast(WORDS, narrow), nan = (bits >> 16) | 0x40u;                                    \
+        MASKS is_nan = narrow != narrow;                                                                               \
+        __builtin_convertvector(is_nan ? nan : MK_ROUND_BITS(bits) >> 16, HALVES);                                     \
+    })
 #define MK_WRITE_BF16(p, v)                                                                                            \
     do {                                                                                                               \
         scan_floats narrow = __builtin_convertvector(v, scan_floats);                                                  \
-        scan_words bits = __builtin_bit_cast(scan_words, narrow);                                                      \
-        scan_words rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16, nan = (bits >> 16) | 0x40u;                 \
-        scan_masks is_nan = narrow != narrow;                                                                          \
-        *(scan_halves *)(p) = __builtin_convertvector(is_nan ? nan : rounded, scan_halves);                            \
+        *(scan_halves *)(p) = MK_ROUND_BF16(narrow, scan_words, scan_masks, scan_halves);                              \
     } while (0)
 #define MK_ONE_F64(x) (x)
 #define MK_ONE_F32(x) ((double)(x))
@@ -122,14 +125,6 @@ MK_SCAN_SUMS(BF16, uint16_t)
 #define MK_SCAN_BOTH(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
 #define MK_SCAN_FLOATS(sums)                                                                                           \
     MK_SCAN_BOTH(__builtin_convertvector((sums)[0], scan_floats), __builtin_convertvector((sums)[1], scan_floats))
-// mk_f32_to_bf16 of sixteen sums.
-MK_INLINE void MK_FN(scan_halves_of)(scan_wide_halves *out, const scan_doubles *sums) {
-    const scan_wide_floats narrow = MK_SCAN_FLOATS(sums);
-    const scan_wide_words bits = (scan_wide_words)narrow;
-    const scan_wide_words rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16, nan = (bits >> 16) | 0x40u;
-    const scan_wide_masks is_nan = narrow != narrow;
-    *out = __builtin_convertvector(is_nan ? nan : rounded, scan_wide_halves);
-}
 #define MK_SCAN_STREAM(TYPE, E, WRITE)                                                                                 \
     static void MK_FN(scan_stream_##TYPE)(double *acc, const char *in, int64_t in_step, char *out, int64_t out_step,   \
                                           int64_t count) {                                                             \
@@ -149,10 +144,10 @@ MK_SCAN_STREAM(F32, float, {
 })
 MK_SCAN_STREAM(BF16, uint16_t, {
     _Pragma("clang loop unroll(full)") for (int j = 0; j < SUMS; j += 4) {
-        scan_wide_halves low;
-        scan_wide_halves high;
-        MK_FN(scan_halves_of)(&low, sums + j);
-        MK_FN(scan_halves_of)(&high, sums + j + 2);
+        const scan_wide_floats first = MK_SCAN_FLOATS(sums + j);
+        const scan_wide_floats second = MK_SCAN_FLOATS(sums + j + 2);
+        const scan_wide_halves low = MK_ROUND_BF16(first, scan_wide_words, scan_wide_masks, scan_wide_halves);
+        const scan_wide_halves high = MK_ROUND_BF16(second, scan_wide_words, scan_wide_masks, scan_wide_halves);
         const scan_line_halves both =
             __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
                                     21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
