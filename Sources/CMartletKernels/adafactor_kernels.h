@@ -169,19 +169,19 @@ MK_INLINE void RFN(adafactor_row)(double *sums, double *total, const REAL *row, 
 
 // Rows of one strip: v_row is brought up to date, and the strip's sums of g2 over rows are left in partials.
 static void RFN(adafactor_statistics)(void *context, int64_t strip) {
-    enum { ROWS = 4 };
+    enum { ROWS = 4, BLOCK = 256 };
     const adafactor_job *job = context;
     const mk_adafactor_options *o = job->options;
     const int64_t begin = strip * job->strip_rows, end = mk_min64(job->rows, begin + job->strip_rows);
     const REAL grad_scale = (REAL)o->grad_scale, eps1 = (REAL)o->eps1;
     double *sums = job->partials + strip * job->columns;
     memset(sums, 0, (size_t)job->columns * sizeof(double));
-    _Alignas(64) REAL buffers[ROWS][ADAFACTOR_BLOCK];
+    _Alignas(64) REAL buffers[ROWS][BLOCK];
     for (int64_t row = begin; row < end; row += ROWS) {
         const int64_t rows = mk_min64(ROWS, end - row);
         double totals[ROWS] = {0};
-        for (int64_t column = 0; column < job->columns; column += ADAFACTOR_BLOCK) {
-            const int64_t n = mk_min64(ADAFACTOR_BLOCK, job->columns - column);
+        for (int64_t column = 0; column < job->columns; column += BLOCK) {
+            const int64_t n = mk_min64(BLOCK, job->columns - column);
             const REAL *g[ROWS];
             for (int64_t r = 0; r < rows; r++) {
                 const int64_t at = (row + r) * job->columns + column, bytes = mk_size_of(job->grad_dtype);

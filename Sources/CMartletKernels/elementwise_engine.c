@@ -1,10 +1,12 @@
 // Runs a kernel for contiguous runs over operands of any strides and storage types.
 //
-// The common index space is cut into tiles that fit buffers of MK_TILE elements of eight bytes. An operand that is
-// contiguous within the tile and stored in the type of the computation is passed as it is; any other one is gathered and
-// converted into a buffer in L1 first (the output last, and also one that goes past the caches). So there is one loop per
-// operation and type, and every other layout costs one more pass over L1.
+// The common index space is cut into tiles that fit buffers of MK_TILE elements of eight bytes (four times as many
+// where large operands are transposed). An operand that is contiguous within the tile and stored in the type of the
+// computation is passed as it is; any other one is gathered and converted into a buffer in L1 first (the output last,
+// and also one that goes past the caches). So there is one loop per operation and type, and every other layout costs
+// one more pass over L1.
 #include "mk_elementwise_private.h"
+#include "mk_rows.h"
 #include "mk_stream.h"
 
 #define OPERANDS 4
@@ -21,7 +23,7 @@
 // Elements of a row that take no buffer.
 #define LONG_RUN 16384
 // Rows of a tile that are fetched before their turn.
-#define ROWS_AHEAD 4
+#define ROWS_AHEAD 8
 // Bytes that operands are fetched before their turn where one of them is a long row that repeats: it leaves and enters the
 // first-level cache all the time, and the processor alone fetches the others too late then. Elsewhere it does better.
 #define RUN_AHEAD 4096
@@ -34,6 +36,7 @@ typedef struct {
     mk_kernel kernel;
     const void *parameters;
     int64_t rows, columns;           // of a tile
+    int64_t buffer;                  // bytes of an operand's
     int64_t tiles_along, tiles_down; // along dimension 0, along dimension 1
     bool down_first;                 // the order of tiles
     int32_t storage[MK_WALK_MAX], compute[MK_WALK_MAX];
@@ -48,8 +51,8 @@ typedef struct {
 } plan;
 
 typedef struct {
-    _Alignas(64) char values[OPERANDS][MK_TILE * 8]; // in the type of the computation
-    _Alignas(64) char raw[MK_TILE * 8];                 // gathered, not yet converted
+    char *values[OPERANDS]; // in the type of the computation
+    char *raw;              // gathered, not yet converted
 } tile_buffers;
 
 static void load_tile(const plan *p, tile_buffers *buffers, int32_t k, const char *at, int64_t rows, int64_t columns) {
@@ -107,9 +110,13 @@ static void stream_run(const plan *p, char *out, const void **in, int64_t n) {
 static void run_tiles(void *context, int64_t begin, int64_t end) {
     const plan *p = context;
     const mk_walk *w = &p->walk;
-    tile_buffers buffers;
     int32_t operands = w->operands;
     int64_t full = p->rows * p->columns;
+    _Alignas(64) char local[(OPERANDS + 1) * MK_TILE * 8];
+    const int64_t bytes = (OPERANDS + 1) * p->buffer;
+    char *const storage = bytes > (int64_t)sizeof local ? mk_scratch(bytes) : local;
+    tile_buffers buffers = {.raw = storage + OPERANDS * p->buffer};
+    for (int32_t k = 0; k < OPERANDS; k++) buffers.values[k] = storage + k * p->buffer;
     for (int32_t k = 1; k < operands; k++) {
         if (p->constant[k]) load_tile(p, &buffers, k, w->data[k], 1, full < w->count ? full : w->count);
     }
@@ -194,6 +201,7 @@ static void run_tiles(void *context, int64_t begin, int64_t end) {
             for (int32_t k = 0; k < operands; k++) outer[k] -= w->shape[d] * w->strides[d][k];
         }
     }
+    if (storage != local) mk_scratch_free(storage, bytes);
 }
 
 // All operands contiguous and in the type of the computation.
@@ -215,6 +223,7 @@ static void choose_tile(plan *p) {
         direct &= p->direct[k];
     }
     p->down_first = false;
+    p->buffer = MK_TILE * 8;
     const int64_t run = direct ? LONG_RUN : RUN;
     for (int32_t k = 0; k < w->operands && w->rank > 1; k++) {
         int64_t s0 = w->strides[0][k], s1 = w->strides[1][k];
@@ -224,11 +233,13 @@ static void choose_tile(plan *p) {
     if (transposed && width > 32) {
         // The processor fetches what follows a run; one tile after the other along it finds that.
         p->down_first = true;
-        // Squares as large as the buffers hold, so that both sides of the transposition have long runs.
-        int64_t most = MK_TILE * 8, side = 64;
+        // Squares as large as the buffers hold, so that both sides of the transposition have long runs. The longer ones
+        // of buffers in the second-level cache pay for what comes from memory.
+        if (p->fetches) p->buffer *= 4;
+        int64_t most = p->buffer, side = 64;
         for (int32_t k = 0; k < w->operands; k++) {
             int64_t size = mk_size_of(p->compute[k]) > p->size[k] ? mk_size_of(p->compute[k]) : p->size[k];
-            if (MK_TILE * 8 / size < most) most = MK_TILE * 8 / size;
+            if (p->buffer / size < most) most = p->buffer / size;
         }
         while (4 * side * side <= most) side *= 2;
         p->rows = height < side ? height : side;

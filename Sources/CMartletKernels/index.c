@@ -1,8 +1,8 @@
 // Gather, scatter and their relatives that take a list of rows. See include/mk_index.h.
 //
-// One engine reads (gather, index_select) and one writes (scatter, and the row operations where rows are not
-// contiguous); a list of rows is an index with zero strides in every other dimension. Contiguous rows have engines of
-// their own.
+// One engine reads (gather, index_select) and one, in scatter_engine.c, writes (scatter, and the row operations where
+// rows are not contiguous); a list of rows is an index with zero strides in every other dimension. Contiguous rows have
+// engines of their own.
 #include "include/mk_elementwise.h"
 #include "include/mk_index.h"
 #include "mk_rows.h"
@@ -48,8 +48,7 @@ static void check_range(void *context, int64_t begin, int64_t end) {
     }
 }
 
-// The row-major position of the first index outside -size..<size, or -1.
-static int64_t first_out_of_range(const mk_tensor *index, int64_t size) {
+int64_t mk_first_out_of_range(const mk_tensor *index, int64_t size) {
     check_job job = {.size = size, .first_bad = -1};
     const mk_tensor *operands[] = {index};
     mk_walk_init(&job.walk, 1, operands, false);
@@ -152,7 +151,7 @@ static mk_tensor spread_index(const mk_tensor *index, const mk_tensor *like, int
 }
 
 int64_t mk_gather(const mk_tensor *out, const mk_tensor *in, const mk_tensor *index, int32_t dim) {
-    int64_t bad = first_out_of_range(index, in->shape[dim]);
+    int64_t bad = mk_first_out_of_range(index, in->shape[dim]);
     if (bad < 0) gather(out, in, index, dim);
     return bad;
 }
@@ -187,7 +186,7 @@ static bool has_whole_rows(const mk_tensor *t) {
 }
 
 int64_t mk_index_select(const mk_tensor *out, const mk_tensor *in, const mk_tensor *index, int32_t dim) {
-    int64_t bad = first_out_of_range(index, in->shape[dim]);
+    int64_t bad = mk_first_out_of_range(index, in->shape[dim]);
     if (bad >= 0) return bad;
     if (dim == 0 && has_whole_rows(in) && has_whole_rows(out)) {
         copy_job job = {.out = out->data,
@@ -208,129 +207,6 @@ int64_t mk_index_select(const mk_tensor *out, const mk_tensor *in, const mk_tens
     mk_tensor spread = spread_index(index, out, dim);
     gather(out, in, &spread, dim);
     return -1;
-}
-
-// MARK: writing
-
-typedef struct scatter_job {
-    mk_walk lines;  // out, index, src, each with dim taken out
-    int64_t length; // of a line
-    int64_t out_step, index_step, src_step;
-    int64_t size; // of out along dim
-    int64_t grain, parts;
-    bool along_lines; // the inner loop runs along dim, not across lines
-    mk_scatter_fn fn;
-    double alpha;
-    int64_t integer_alpha;
-} scatter_job;
-
-// Lines share no target, and a line's targets are met in order of position by whoever owns them. Chunk c has lines
-// (c / parts) and, of each, the targets in the (c % parts)-th part of out's dimension.
-static void scatter_chunk(void *context, int64_t chunk) {
-    const scatter_job *job = context;
-    int64_t begin = chunk / job->parts * job->grain;
-    int64_t end = mk_min64(begin + job->grain, job->lines.count);
-    int64_t part = chunk % job->parts;
-    mk_scatter_run run = {
-        .size = job->size,
-        .step = job->out_step,
-        .low = job->size * part / job->parts,
-        .high = job->size * (part + 1) / job->parts,
-        .alpha = job->alpha,
-        .integer_alpha = job->integer_alpha,
-    };
-    mk_runs runs;
-    if (job->along_lines) {
-        run.n = job->length;
-        run.out_stride = 0;
-        run.index_stride = job->index_step;
-        run.src_stride = job->src_step;
-        mk_runs_begin(&runs, &job->lines, begin, end);
-        while (mk_runs_next(&runs)) {
-            for (int64_t i = 0; i < runs.length; i++) {
-                run.out = runs.at[0] + i * job->lines.strides[0][0];
-                run.index = runs.at[1] + i * job->lines.strides[0][1];
-                run.src = runs.at[2] + i * job->lines.strides[0][2];
-                job->fn(&run);
-            }
-        }
-        return;
-    }
-    run.out_stride = job->lines.strides[0][0];
-    run.index_stride = job->lines.strides[0][1];
-    run.src_stride = job->lines.strides[0][2];
-    for (int64_t j = 0; j < job->length; j++) {
-        mk_runs_begin(&runs, &job->lines, begin, end);
-        while (mk_runs_next(&runs)) {
-            run.n = runs.length;
-            run.out = runs.at[0];
-            run.index = runs.at[1] + j * job->index_step;
-            run.src = runs.at[2] + j * job->src_step;
-            job->fn(&run);
-        }
-    }
-}
-
-static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
-
-static void scatter(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor *index, const mk_tensor *src,
-                    int32_t dim, double alpha) {
-    mk_tensor converted = *src;
-    int64_t converted_bytes = 0;
-    int32_t compute = out->dtype == MK_F64 ? MK_F64 : MK_F32;
-    if (src->dtype != out->dtype && src->dtype != compute) {
-        // Rare: an index_add from another dtype into rows that are not contiguous.
-        converted.dtype = compute;
-        int64_t stride = 1;
-        for (int32_t d = src->rank - 1; d >= 0; d--) {
-            converted.strides[d] = stride;
-            stride *= src->shape[d];
-        }
-        converted_bytes = stride * mk_size_of(compute);
-        converted.data = mk_scratch(converted_bytes);
-        mk_copy(&converted, src);
-    }
-    src = &converted;
-
-    scatter_job job = {
-        .length = index->shape[dim],
-        .out_step = mk_byte_stride(out, dim),
-        .index_step = mk_byte_stride(index, dim),
-        .src_step = mk_byte_stride(src, dim),
-        .size = out->shape[dim],
-        .fn = mk_scatter_kernel(mode, out->dtype, src->dtype),
-        .alpha = alpha,
-        .integer_alpha = (int64_t)alpha,
-    };
-    // Elsewhere index may be smaller than out.
-    mk_tensor target = *out;
-    memcpy(target.shape, index->shape, sizeof target.shape);
-    mk_tensor a = mk_without(&target, dim), b = mk_without(index, dim), c = mk_without(src, dim);
-    const mk_tensor *operands[] = {&a, &b, &c};
-    mk_walk_init(&job.lines, 3, operands, true);
-    if (job.lines.count > 0 && job.length > 0) {
-        const int64_t *across = job.lines.strides[0];
-        int64_t step = magnitude(job.src_step) + magnitude(job.index_step) + magnitude(job.out_step);
-        job.along_lines = job.lines.shape[0] == 1 ||
-                          step < magnitude(across[0]) + magnitude(across[1]) + magnitude(across[2]);
-        // Neither lines nor parts decide any result, so they may follow the number of threads.
-        int64_t threads = mk_thread_count(), lines = job.lines.count;
-        job.grain = job.along_lines ? mk_grain_of(job.length) : mk_max64(16, mk_div_up(lines, threads));
-        if (lines * job.length <= MK_GRAIN) job.grain = lines;
-        int64_t groups = mk_div_up(lines, job.grain);
-        // Every part reads all the indices, which pays from four parts on.
-        int64_t parts = mk_min64(mk_div_up(threads, groups), job.size);
-        job.parts = parts >= 4 && lines * job.length > 2 * MK_GRAIN ? parts : 1;
-        mk_parallel(groups * job.parts, scatter_chunk, &job);
-    }
-    if (converted_bytes) mk_scratch_free(converted.data, converted_bytes);
-}
-
-int64_t mk_scatter(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor *index, const mk_tensor *src,
-                   int32_t dim) {
-    int64_t bad = first_out_of_range(index, out->shape[dim]);
-    if (bad < 0) scatter(mode, out, index, src, dim, 1.0);
-    return bad;
 }
 
 // MARK: writing contiguous rows
@@ -480,21 +356,21 @@ static bool write_rows(const mk_tensor *out, const mk_tensor *index, const mk_te
 }
 
 int64_t mk_index_add(const mk_tensor *out, const mk_tensor *index, const mk_tensor *src, int32_t dim, double alpha) {
-    int64_t bad = first_out_of_range(index, out->shape[dim]);
+    int64_t bad = mk_first_out_of_range(index, out->shape[dim]);
     if (bad >= 0) return bad;
     if (!write_rows(out, index, src, dim, alpha, false)) {
         mk_tensor spread = spread_index(index, src, dim);
-        scatter(MK_SCATTER_ADD, out, &spread, src, dim, alpha);
+        mk_scatter_into(MK_SCATTER_ADD, out, &spread, src, dim, alpha);
     }
     return -1;
 }
 
 int64_t mk_index_copy(const mk_tensor *out, const mk_tensor *index, const mk_tensor *src, int32_t dim) {
-    int64_t bad = first_out_of_range(index, out->shape[dim]);
+    int64_t bad = mk_first_out_of_range(index, out->shape[dim]);
     if (bad >= 0) return bad;
     if (!write_rows(out, index, src, dim, 1.0, true)) {
         mk_tensor spread = spread_index(index, src, dim);
-        scatter(MK_SCATTER_SET, out, &spread, src, dim, 1.0);
+        mk_scatter_into(MK_SCATTER_SET, out, &spread, src, dim, 1.0);
     }
     return -1;
 }

@@ -148,11 +148,17 @@ static void add_rows(const moments_job *job, moments_tile *parts, int64_t before
         rows[k] = mk_reduce_block(job->type, buffers[k], at[k], job->in->dtype, stride, n);
     for (int64_t j = 0; j < n; j++) mean[j] = 0;
     memset(acc, 0, sizeof acc);
-    for (int64_t k = 0; k < count; k += 8) sum->columns(acc, rows + k, mk_min64(8, count - k), n);
+    // The rows of the next turn lie far apart, where the processor does not fetch by itself. Half of them are fetched
+    // here and half in the second pass, so that the memory is busy all the time; converted ones all in the second.
+    const int64_t early = rows[0] == at[0] && count % 8 == 0 ? 4 : 0;
+    for (int64_t k = 0; k < count; k += 8) {
+        const int64_t some = mk_min64(8, count - k);
+        for (int64_t i = k; i < k + early && ahead != 0; i++) mk_fetch_all(at[i] + ahead, n * stride);
+        sum->columns(acc, rows + k, some, n);
+    }
     sum->fold(mean, acc, n);
     const double one_of = 1 / (double)count;
     for (int64_t j = 0; j < n; j++) mean[j] *= one_of;
-    // The rows of the next turn lie far apart, where the processor does not fetch by itself.
     const moments_table *table = MK_TABLE(moments_tables);
     const int64_t size = job->type == REDUCE_F32 ? 4 : 8;
     for (int64_t j = 0; j < n; j += FETCH) {
@@ -160,7 +166,7 @@ static void add_rows(const moments_job *job, moments_tile *parts, int64_t before
         const void *pieces[MOMENTS_ROWS];
         for (int64_t k = 0; k < count; k++) {
             pieces[k] = (const char *)rows[k] + j * size;
-            if (ahead != 0) mk_fetch_all(at[k] + ahead + j * stride, m * stride);
+            if (ahead != 0 && k % 8 >= early) mk_fetch_all(at[k] + ahead + j * stride, m * stride);
         }
         table->columns[job->type](squares + j, mean + j, pieces, count, m);
     }

@@ -38,15 +38,20 @@ typedef uint32_t reduce_wide_halves __attribute__((ext_vector_type(32), aligned(
 // Maximum and minimum look for NaN on the side: two short chains of dependent instructions, not one long one.
 #define MK_STEP_ALL(OP, acc, x) OP(acc, x)
 #define MK_NAN_ALL(nan, x) (nan)
-#define MK_JOIN_ALL(acc, nan) (acc)
+#define MK_IS_NAN_ALL(x) false
+#define MK_LANES_ALL(HALVE, OP, acc, nan) HALVE(OP, acc)
 #define MK_UNLESS_ALL(nan, acc) (acc)
 #define MK_STEP_MAX(OP, acc, x) ((x) > (acc) ? (x) : (acc))
-#define MK_NAN_MAX(nan, x) ((x) != (x) ? (x) : (nan))
-#define MK_JOIN_MAX(acc, nan) ((nan) != (nan) ? (nan) : (acc))
+#define MK_NAN_MAX(nan, x) ((((x).lo >= (x).hi) | ((x).lo < (x).hi)) ? (nan) : (__typeof__(nan))NAN)
+#define MK_IS_NAN_MAX(x) ((x) != (x))
+#define MK_MAX_OF_TWO(a, b) ((b) > (a) ? (b) : (a))
+#define MK_LANES_MAX(HALVE, OP, acc, nan) (__builtin_reduce_or((nan) != (nan)) ? NAN : HALVE(MK_MAX_OF_TWO, acc))
 #define MK_UNLESS_MAX(nan, acc) ((nan) ? NAN : (acc))
 #define MK_STEP_MIN(OP, acc, x) ((x) < (acc) ? (x) : (acc))
 #define MK_NAN_MIN MK_NAN_MAX
-#define MK_JOIN_MIN MK_JOIN_MAX
+#define MK_IS_NAN_MIN MK_IS_NAN_MAX
+#define MK_MIN_OF_TWO(a, b) ((b) < (a) ? (b) : (a))
+#define MK_LANES_MIN(HALVE, OP, acc, nan) (__builtin_reduce_or((nan) != (nan)) ? NAN : HALVE(MK_MIN_OF_TWO, acc))
 #define MK_UNLESS_MIN MK_UNLESS_MAX
 
 // Combines the lanes of a vector, its halves first.
@@ -73,7 +78,8 @@ typedef uint32_t reduce_wide_halves __attribute__((ext_vector_type(32), aligned(
     static void MK_FN(FUNCTION)(void *total, const void *data, int64_t n) {                                            \
         enum { lanes = sizeof(V) / sizeof(T) };                                                                        \
         const E *in = data;                                                                                            \
-        V acc = (V)(T)(IDENTITY), nan = (V)(T)0;                                                                       \
+        V acc = (V)(T)(IDENTITY);                                                                                      \
+        __typeof__(acc.lo) nan = (__typeof__(acc.lo))(T)0;                                                             \
         int64_t i = 0;                                                                                                 \
         for (; i + lanes <= n; i += lanes) {                                                                           \
             MK_AHEAD(in + i);                                                                                          \
@@ -82,18 +88,18 @@ typedef uint32_t reduce_wide_halves __attribute__((ext_vector_type(32), aligned(
             acc = MK_STEP_##ROW(OP, acc, x);                                                                           \
             nan = MK_NAN_##ROW(nan, x);                                                                                \
         }                                                                                                              \
-        acc = MK_JOIN_##ROW(acc, nan);                                                                                 \
         if (i < n) {                                                                                                   \
             T lane[lanes];                                                                                             \
             *(V *)lane = acc;                                                                                          \
             for (int l = 0; i + l < n; l++) {                                                                          \
                 T x = READ_ONE(in[i + l]);                                                                             \
                 x = MAP(x);                                                                                            \
-                lane[l] = OP(lane[l], x);                                                                              \
+                lane[l] = MK_STEP_##ROW(OP, lane[l], x);                                                               \
+                if (MK_IS_NAN_##ROW(x)) nan[0] = x;                                                                    \
             }                                                                                                          \
             acc = *(V *)lane;                                                                                          \
         }                                                                                                              \
-        T result = HALVE(OP, acc);                                                                                     \
+        T result = MK_LANES_##ROW(HALVE, OP, acc, nan);                                                                \
         TOTAL value = (TOTAL)result;                                                                                   \
         *(TOTAL *)total = OP(*(TOTAL *)total, value);                                                                  \
     }

@@ -1,4 +1,4 @@
-// Private to index.c: one run of a scatter.
+// Private to index.c and scatter_engine.c: what the two share, and one run of a scatter.
 #ifndef SCATTER_H
 #define SCATTER_H
 
@@ -20,5 +20,11 @@ typedef void (*mk_scatter_fn)(const mk_scatter_run *run);
 
 // src's dtype is out's, or F32 for ADD to a half dtype.
 mk_scatter_fn mk_scatter_kernel(mk_scatter_mode mode, int32_t out_dtype, int32_t src_dtype);
+
+// The row-major position of the first index outside -size..<size, or -1.
+int64_t mk_first_out_of_range(const mk_tensor *index, int64_t size);
+// mk_scatter into what `out` holds, with indices that are checked already; ADD multiplies src by alpha.
+void mk_scatter_into(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor *index, const mk_tensor *src,
+                     int32_t dim, double alpha);
 
 #endif

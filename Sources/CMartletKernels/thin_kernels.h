@@ -38,7 +38,7 @@ MK_INLINE void RFN(thin_update_of)(REAL *c, int64_t c_row, const REAL *a, int64_
 MK_INLINE void RFN(thin_dots_tile)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b,
                                    int64_t b_column_bytes, int32_t dtype, int64_t bytes, const int rows,
                                    const int columns, int64_t k, int64_t ahead) {
-    RFN(vec) sum[4][8];
+    RFN(vec) sum[8][8];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
@@ -92,6 +92,10 @@ MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t 
     for (; m == 1 && j + 8 <= n; j += 8)
         RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, 1, 8, k,
                             8 * b_column_bytes);
+    // Eight rows at once leave 32 registers for three columns, and each of b is read once.
+    for (; sizeof(RFN(vec)) == 64 && m == 8 && dtype == REAL_DTYPE && k * bytes > 2048 && j + 3 <= n; j += 3)
+        RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, 8, 3, k,
+                            3 * b_column_bytes);
     for (; j < n; j += 4) {
         const char *columns = b + j * b_column_bytes;
         // The processor does not prefetch across pages by itself.

@@ -13,10 +13,10 @@ extern "C" {
 
 // out[i, j, k] = in[index[i, j, k], j, k] for dim 0, and so on: torch.gather. out and index have one shape.
 int64_t mk_gather(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull in, const mk_tensor *_Nonnull index, int32_t dim);
-// out[index[i, j, k], j, k] (mode)= src[i, j, k]; index and src have one shape (src may be broadcast by zero strides).
-// Repeated targets are combined in row-major order of index (deterministic).
-int64_t mk_scatter(mk_scatter_mode mode, const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull index,
-                   const mk_tensor *_Nonnull src, int32_t dim);
+// out = base, of its shape and dtype, then out[index[i, j, k], j, k] (mode)= src[i, j, k]; index and src have one shape (src
+// may be broadcast by zero strides). Repeated targets are combined in row-major order of index (deterministic).
+int64_t mk_scatter(mk_scatter_mode mode, const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull base,
+                   const mk_tensor *_Nonnull index, const mk_tensor *_Nonnull src, int32_t dim);
 // out[.., i, ..] = in[.., index[i], ..] along dim; index has rank 1. Rows that are contiguous are copied with memcpy speed.
 int64_t mk_index_select(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull in, const mk_tensor *_Nonnull index, int32_t dim);
 // out[.., index[i], ..] += alpha * src[.., i, ..]; repeated indices add in order of i (deterministic, also in parallel: rows or

@@ -162,14 +162,16 @@ enum Kernels {
     }
 
     static func scatter(
-        _ op: StaticString, _ mode: mk_scatter_mode, _ out: Tensor, _ index: Tensor, _ source: Tensor, _ dim: Int
+        _ op: StaticString, _ mode: mk_scatter_mode, _ out: Tensor, _ base: Tensor, _ index: Tensor, _ source: Tensor,
+        _ dim: Int
     ) {
         let span = KernelSpan()
         var o = out.descriptor()
+        var b = base.descriptor()
         var i = index.descriptor()
         var s = source.descriptor(broadcastTo: index.dims)
-        check(op, mk_scatter(mode, &o, &i, &s, Int32(dim)), index, out, dim)
-        span.end("scatter", out, index, source)
+        check(op, mk_scatter(mode, &o, &b, &i, &s, Int32(dim)), index, out, dim)
+        span.end("scatter", out, base, index, source)
     }
 
     static func indexSelect(_ op: StaticString, _ out: Tensor, _ input: Tensor, _ index: Tensor, _ dim: Int) {

@@ -262,8 +262,8 @@ extension Tensor {
         if source.dims != index.dims && source.rank != 0 {
             trap("\(op)", "the source has the shape \(source.dims.text), the index \(index.dims.text)")
         }
-        let out = noGrad { detach().clone() }
-        Kernels.scatter(op, mode, out, index, source, d)
+        let out = Tensor(uninitialized: dims, dtype, op)
+        Kernels.scatter(op, mode, out, self, index, source, d)
         return (out, index, d)
     }
 

@@ -208,4 +208,36 @@ import Testing
         let sums = Tensor.zeros([count, width], dtype: exact).indexAdd(0, ids, g.to(exact))
         #expect(found.equal(sums.to(dtype)))
     }
+
+    /// Many elements meet in one place, and some indices count from the end.
+    @Test(arguments: types)
+    func scatter(_ dtype: DType) {
+        let x = matrix(dtype, seed: 25)
+        let ops: [(String, (Tensor, Int, Tensor, Tensor) -> Tensor)] = [
+            ("scatter", { $0.scatter($1, $2, $3) }),
+            ("scatter add", { $0.scatterAdd($1, $2, $3) }),
+            ("scatter add of a number", { x, dim, index, _ in x.scatterAdd(dim, index, Tensor(1.5)) }),
+            ("scatter amax", { $0.scatterReduce($1, $2, $3, .amax) }),
+            ("scatter prod", { $0.scatterReduce($1, $2, $3, .prod) }),
+        ]
+        let (height, width) = (x.shape[0], x.shape[1])
+        let along = Tensor.randint(-width, width, [height, 300], generator: Generator(seed: 26))
+        let across = Tensor.randint(-height, height, [300, width], generator: Generator(seed: 27))
+        let (beside, below) = (numbers([height, 300], dtype, 28), numbers([300, width], dtype, 29))
+        for (name, op) in ops {
+            expectParts("\(name) along rows", [x, along, beside]) { op($0[0], 1, $0[1], $0[2]) }
+            let all = op(x, 0, across, below)
+            for first in stride(from: 0, to: width, by: 700) {
+                let part = [x, across, below].map { $0.narrow(1, start: first, length: min(700, width - first)) }
+                let expected = op(part[0], 0, part[1], part[2])
+                #expect(
+                    all.narrow(1, start: first, length: min(700, width - first)).equal(expected),
+                    "\(name) across rows, \(dtype), columns from \(first)")
+            }
+        }
+        // Columns that nothing is added to are copied too, and so is a tensor that lies transposed.
+        let some = x.scatterAdd(0, across.narrow(1, start: 0, length: 70), below.narrow(1, start: 0, length: 70))
+        #expect(some.narrow(1, start: 70, length: width - 70).equal(x.narrow(1, start: 70, length: width - 70)))
+        #expect(x.T.scatterAdd(1, across.T, below.T).T.equal(x.scatterAdd(0, across, below)))
+    }
 }

@@ -1,0 +1,252 @@
+// Scatter over operands of any layout. See include/mk_index.h.
+//
+// Lines along the indexed dimension share no target. They are shared out among threads, and the targets of each are met in
+// the order of their positions.
+#include "include/mk_elementwise.h"
+#include "mk_rows.h"
+#include "scatter.h"
+
+// MARK: in place
+
+typedef struct scatter_job {
+    mk_walk lines;  // out, index, src, each with dim taken out
+    int64_t length; // of a line
+    int64_t out_step, index_step, src_step;
+    int64_t size; // of out along dim
+    int64_t grain, parts;
+    bool along_lines; // the inner loop runs along dim, not across lines
+    mk_scatter_fn fn;
+    double alpha;
+    int64_t integer_alpha;
+} scatter_job;
+
+// Lines share no target, and a line's targets are met in order of position by whoever owns them. Chunk c has lines
+// (c / parts) and, of each, the targets in the (c % parts)-th part of out's dimension.
+static void scatter_chunk(void *context, int64_t chunk) {
+    const scatter_job *job = context;
+    int64_t begin = chunk / job->parts * job->grain;
+    int64_t end = mk_min64(begin + job->grain, job->lines.count);
+    int64_t part = chunk % job->parts;
+    mk_scatter_run run = {
+        .size = job->size,
+        .step = job->out_step,
+        .low = job->size * part / job->parts,
+        .high = job->size * (part + 1) / job->parts,
+        .alpha = job->alpha,
+        .integer_alpha = job->integer_alpha,
+    };
+    mk_runs runs;
+    if (job->along_lines) {
+        run.n = job->length;
+        run.out_stride = 0;
+        run.index_stride = job->index_step;
+        run.src_stride = job->src_step;
+        mk_runs_begin(&runs, &job->lines, begin, end);
+        while (mk_runs_next(&runs)) {
+            for (int64_t i = 0; i < runs.length; i++) {
+                run.out = runs.at[0] + i * job->lines.strides[0][0];
+                run.index = runs.at[1] + i * job->lines.strides[0][1];
+                run.src = runs.at[2] + i * job->lines.strides[0][2];
+                job->fn(&run);
+            }
+        }
+        return;
+    }
+    run.out_stride = job->lines.strides[0][0];
+    run.index_stride = job->lines.strides[0][1];
+    run.src_stride = job->lines.strides[0][2];
+    for (int64_t j = 0; j < job->length; j++) {
+        mk_runs_begin(&runs, &job->lines, begin, end);
+        while (mk_runs_next(&runs)) {
+            run.n = runs.length;
+            run.out = runs.at[0];
+            run.index = runs.at[1] + j * job->index_step;
+            run.src = runs.at[2] + j * job->src_step;
+            job->fn(&run);
+        }
+    }
+}
+
+static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
+
+void mk_scatter_into(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor *index, const mk_tensor *src,
+                     int32_t dim, double alpha) {
+    mk_tensor converted = *src;
+    int64_t converted_bytes = 0;
+    int32_t compute = out->dtype == MK_F64 ? MK_F64 : MK_F32;
+    if (src->dtype != out->dtype && src->dtype != compute) {
+        // Rare: an index_add from another dtype into rows that are not contiguous.
+        converted.dtype = compute;
+        int64_t stride = 1;
+        for (int32_t d = src->rank - 1; d >= 0; d--) {
+            converted.strides[d] = stride;
+            stride *= src->shape[d];
+        }
+        converted_bytes = stride * mk_size_of(compute);
+        converted.data = mk_scratch(converted_bytes);
+        mk_copy(&converted, src);
+    }
+    src = &converted;
+
+    scatter_job job = {
+        .length = index->shape[dim],
+        .out_step = mk_byte_stride(out, dim),
+        .index_step = mk_byte_stride(index, dim),
+        .src_step = mk_byte_stride(src, dim),
+        .size = out->shape[dim],
+        .fn = mk_scatter_kernel(mode, out->dtype, src->dtype),
+        .alpha = alpha,
+        .integer_alpha = (int64_t)alpha,
+    };
+    // Elsewhere index may be smaller than out.
+    mk_tensor target = *out;
+    memcpy(target.shape, index->shape, sizeof target.shape);
+    mk_tensor a = mk_without(&target, dim), b = mk_without(index, dim), c = mk_without(src, dim);
+    const mk_tensor *operands[] = {&a, &b, &c};
+    mk_walk_init(&job.lines, 3, operands, true);
+    if (job.lines.count > 0 && job.length > 0) {
+        const int64_t *across = job.lines.strides[0];
+        int64_t step = magnitude(job.src_step) + magnitude(job.index_step) + magnitude(job.out_step);
+        job.along_lines = job.lines.shape[0] == 1 ||
+                          step < magnitude(across[0]) + magnitude(across[1]) + magnitude(across[2]);
+        // Neither lines nor parts decide any result, so they may follow the number of threads.
+        int64_t threads = mk_thread_count(), lines = job.lines.count;
+        job.grain = job.along_lines ? mk_grain_of(job.length) : mk_max64(16, mk_div_up(lines, threads));
+        if (lines * job.length <= MK_GRAIN) job.grain = lines;
+        int64_t groups = mk_div_up(lines, job.grain);
+        // Every part reads all the indices, which pays from four parts on.
+        int64_t parts = mk_min64(mk_div_up(threads, groups), job.size);
+        job.parts = parts >= 4 && lines * job.length > 2 * MK_GRAIN ? parts : 1;
+        mk_parallel(groups * job.parts, scatter_chunk, &job);
+    }
+    if (converted_bytes) mk_scratch_free(converted.data, converted_bytes);
+}
+
+// MARK: beside a copy
+//
+// A large output that begins as a copy of another tensor is made strip by strip: a strip of that tensor is copied into a
+// buffer in the second-level cache, its elements meet there, and it is written out past the caches. Done in two passes,
+// the second would fetch all that the first has written, a cache line for each element where the targets lie far apart.
+
+// Bytes of a buffer.
+#define STRIP (INT64_C(1) << 20)
+// Rows of a strip that are fetched before their turn: they lie far apart.
+#define ROWS_AHEAD 16
+#define INDICES_AHEAD 4
+
+typedef struct strip_job {
+    mk_walk lines; // out, index, src, base, each with dim taken out
+    int64_t length, size, element;
+    int64_t out_step, index_step, src_step, base_step;
+    int64_t width, strips; // lines of a strip, strips of a row of `lines`
+    bool along_lines;
+    mk_scatter_fn fn;
+} strip_job;
+
+// One line, which is contiguous.
+static void scatter_line(const strip_job *job, const mk_cursor *at, int64_t line, char *buffer) {
+    const int64_t *across = job->lines.strides[0];
+    const mk_scatter_run run = {.out = buffer,
+                                .index = at->at[1] + line * across[1],
+                                .src = at->at[2] + line * across[2],
+                                .n = job->length,
+                                .index_stride = job->index_step,
+                                .src_stride = job->src_step,
+                                .size = job->size,
+                                .step = job->element,
+                                .high = job->size,
+                                .alpha = 1,
+                                .integer_alpha = 1};
+    memcpy(buffer, at->at[3] + line * across[3], (size_t)(job->size * job->element));
+    job->fn(&run);
+    mk_stream(at->at[0] + line * across[0], buffer, job->size * job->element);
+}
+
+// n lines that are neighbours.
+static void scatter_strip(const strip_job *job, const mk_cursor *at, int64_t line, int64_t n, char *buffer) {
+    const int64_t *across = job->lines.strides[0], bytes = n * job->element;
+    char *out = at->at[0] + line * job->element;
+    const char *base = at->at[3] + line * job->element;
+    mk_scatter_run run = {.out = buffer,
+                          .n = n,
+                          .out_stride = job->element,
+                          .index_stride = across[1],
+                          .src_stride = across[2],
+                          .size = job->size,
+                          .step = bytes,
+                          .high = job->size,
+                          .alpha = 1,
+                          .integer_alpha = 1};
+    for (int64_t k = 0; k < job->size; k++) {
+        if (k + ROWS_AHEAD < job->size) mk_fetch_all(base + (k + ROWS_AHEAD) * job->base_step, bytes);
+        memcpy(buffer + k * bytes, base + k * job->base_step, (size_t)bytes);
+    }
+    for (int64_t j = 0; j < job->length; j++) {
+        run.index = at->at[1] + line * across[1] + j * job->index_step;
+        run.src = at->at[2] + line * across[2] + j * job->src_step;
+        if (j + INDICES_AHEAD < job->length) {
+            mk_fetch_all(run.index + INDICES_AHEAD * job->index_step, n * across[1]);
+            mk_fetch_all(run.src + INDICES_AHEAD * job->src_step, n * across[2]);
+        }
+        job->fn(&run);
+    }
+    for (int64_t k = 0; k < job->size; k++) mk_stream(out + k * job->out_step, buffer + k * bytes, bytes);
+}
+
+static void strips_range(void *context, int64_t begin, int64_t end) {
+    const strip_job *job = context;
+    const int64_t bytes = job->width * job->size * job->element;
+    char *buffer = mk_scratch(bytes);
+    for (int64_t unit = begin; unit < end; unit++) {
+        const int64_t line = unit % job->strips * job->width;
+        mk_cursor cursor;
+        mk_cursor_seek(&job->lines, &cursor, unit / job->strips);
+        if (job->along_lines) scatter_line(job, &cursor, line, buffer);
+        else scatter_strip(job, &cursor, line, mk_min64(job->width, job->lines.shape[0] - line), buffer);
+    }
+    mk_scratch_free(buffer, bytes);
+}
+
+// False where strips would not pay or lines are not whole.
+static bool scatter_strips(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor *base, const mk_tensor *index,
+                           const mk_tensor *src, int32_t dim) {
+    if (!mk_streams(out, 1, &base) || index->shape[dim] == 0) return false;
+    for (int32_t d = 0; d < out->rank; d++)
+        if (d != dim && index->shape[d] != out->shape[d]) return false;
+    strip_job job = {
+        .length = index->shape[dim],
+        .size = out->shape[dim],
+        .element = mk_size_of(out->dtype),
+        .out_step = mk_byte_stride(out, dim),
+        .index_step = mk_byte_stride(index, dim),
+        .src_step = mk_byte_stride(src, dim),
+        .base_step = mk_byte_stride(base, dim),
+        .fn = mk_scatter_kernel(mode, out->dtype, src->dtype),
+    };
+    mk_tensor a = mk_without(out, dim), b = mk_without(index, dim), c = mk_without(src, dim), d = mk_without(base, dim);
+    const mk_tensor *operands[] = {&a, &b, &c, &d};
+    mk_walk_init(&job.lines, 4, operands, true);
+    const int64_t *across = job.lines.strides[0], element = job.element, bytes = job.size * element;
+    job.along_lines = job.out_step == element && job.base_step == element;
+    if (job.along_lines) {
+        if (bytes < 512 || bytes > STRIP) return false;
+        job.width = 1;
+    } else {
+        job.width = mk_min64(STRIP / bytes, job.lines.shape[0]) * element / 64 * 64 / element;
+        if (across[0] != element || across[3] != element || job.width == 0) return false;
+    }
+    job.strips = mk_div_up(job.lines.shape[0], job.width);
+    mk_parallel_range(mk_walk_rows(&job.lines) * job.strips,
+                      job.along_lines ? mk_stream_grain(job.size, true) : 1, strips_range, &job);
+    mk_finish_stores();
+    return true;
+}
+
+int64_t mk_scatter(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor *base, const mk_tensor *index,
+                   const mk_tensor *src, int32_t dim) {
+    int64_t bad = mk_first_out_of_range(index, out->shape[dim]);
+    if (bad >= 0 || scatter_strips(mode, out, base, index, src, dim)) return bad;
+    mk_copy(out, base);
+    mk_scatter_into(mode, out, index, src, dim, 1.0);
+    return bad;
+}
