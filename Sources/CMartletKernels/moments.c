@@ -1,23 +1,33 @@
 // Mean and variance over any set of dimensions, in one pass over the memory.
 //
-// Every block of elements is met twice while it is in the cache: for its mean, then for its squared deviations from
-// that. Blocks are joined in double by the update of Chan, Golub and LeVeque (1979), which cancels nothing where the
-// mean is large beside the deviations. There are two orders of work, as in reduce.c; all sizes depend on shape and strides
-// alone.
+// The first block of elements is met twice while it is in the cache: for its mean, then for its squared deviations from
+// that. Of a later one the deviations d from the mean of all before are summed at once, and so are their squares: its
+// own mean is theirs + Σd / n, its squares are Σd² - (Σd)² / n. What that cancels is no more than what joining the block
+// adds, because it is no longer than what was before it. Blocks are joined in double by the update of Chan, Golub and
+// LeVeque (1979), which cancels nothing where the mean is large beside the deviations. There are two orders of work, as
+// in reduce.c; all sizes depend on shape and strides alone.
 #include "reduce.h"
 
-#define MOMENTS_TILE 256     // columns at a time
-#define MOMENTS_ROWS 32      // elements of each of them at a time
-#define FETCH 128            // columns for which the next rows are fetched at a time
+#define MOMENTS_TILE 1024    // columns at a time
+#define MOMENTS_PIECE 128    // of them where they are converted first
+#define MOMENTS_ROWS 64      // elements of each of them at a time
+#define ROWS_AHEAD 8         // rows that are fetched before their turn: more, at a distance that is a power of two, would push
+                             // one another out of the cache
 #define ROW_AHEAD 8192       // bytes that blocks of a row are fetched before their turn
 #define ROW_SEGMENT 65536    // elements of a segment along rows
 #define COLUMN_SEGMENT 262144
-#define SEGMENTS 256         // at most
+#define COLUMN_UNITS 128     // tiles and segments, where they do not get smaller than that
+#define SEGMENTS 256         // of a row at most
 #define SHORT_RUN 64         // runs shorter than this are packed into blocks
 
 typedef struct moments_table {
     double (*row[REDUCE_TYPES])(const void *in, double mean, int64_t n);
     void (*columns[REDUCE_TYPES])(double *acc, const double *mean, const void *const *rows, int64_t count, int64_t n);
+    // Mean and squares of n elements, or of `count` in each of n columns, whose mean is near `center`. Memory that lies
+    // `ahead` bytes from each row is fetched, unless 0. The last is for bfloat16 numbers that are not converted first.
+    void (*near_row[REDUCE_TYPES + 1])(const void *in, double center, int64_t n, double *mean, double *squares);
+    void (*near_columns[REDUCE_TYPES + 1])(double *mean, double *squares, const double *center,
+                                           const void *const *rows, int64_t count, int64_t n, int64_t ahead);
     // join of n parts of `before` elements each with others, whose share of all elements is given.
     void (*join)(double *mean, double *squares, const double *other_mean, const double *other_squares, double share,
                  double before, int64_t n);
@@ -67,16 +77,31 @@ static void finish(const moments_job *job, char *mean, int64_t mean_stride, char
 
 // MARK: rows
 
+// The kernels for elements `stride` bytes apart that are taken as they are: REDUCE_TYPES for bfloat16, -1 for none.
+static int plain_type(const moments_job *job, int64_t stride) {
+    if (job->in->dtype == MK_BF16 && stride == 2) return REDUCE_TYPES;
+    return mk_is_reduce_block(job->type, job->in->dtype, stride) ? job->type : -1;
+}
+
 static void add_block(const moments_job *job, moments_part *part, int64_t *count, const void *in, int64_t stride,
                       int64_t n) {
     _Alignas(64) double buffer[MK_BLOCK];
-    const void *block = mk_reduce_block(job->type, buffer, in, job->in->dtype, stride, n);
-    reduce_total sum = {.d = 0};
-    mk_reduce_kernels(job->type, MK_REDUCE_SUM)->row(&sum, block, n);
-    double mean = sum.d / (double)n;
-    // Memory would be idle during the second pass, and the first one fetches half as far ahead by itself.
+    const moments_table *table = MK_TABLE(moments_tables);
+    const int plain = plain_type(job, stride);
+    moments_part own;
+    // Memory would be idle during the arithmetic.
     if (job->fetches) mk_fetch_all((const char *)in + ROW_AHEAD, n * stride);
-    join(part, *count, (moments_part){mean, MK_TABLE(moments_tables)->row[job->type](block, mean, n)}, n);
+    if (*count >= n) {
+        const void *block = plain >= 0 ? in : mk_reduce_block(job->type, buffer, in, job->in->dtype, stride, n);
+        table->near_row[plain >= 0 ? plain : job->type](block, part->mean, n, &own.mean, &own.squares);
+    } else {
+        const void *block = mk_reduce_block(job->type, buffer, in, job->in->dtype, stride, n);
+        reduce_total sum = {.d = 0};
+        mk_reduce_kernels(job->type, MK_REDUCE_SUM)->row(&sum, block, n);
+        own.mean = sum.d / (double)n;
+        own.squares = table->row[job->type](block, own.mean, n);
+    }
+    join(part, *count, own, n);
     *count += n;
 }
 
@@ -137,38 +162,43 @@ typedef struct moments_tile {
     _Alignas(64) double mean[MOMENTS_TILE], squares[MOMENTS_TILE];
 } moments_tile;
 
-// `ahead`: bytes from a row to the one whose turn is next, where that is worth fetching, else 0.
-static void add_rows(const moments_job *job, moments_tile *parts, int64_t before, const char *const *at, int64_t count,
-                     int64_t stride, int64_t n, int64_t ahead) {
-    _Alignas(64) double buffers[MOMENTS_ROWS][MOMENTS_TILE];
-    _Alignas(64) double acc[MOMENTS_TILE], mean[MOMENTS_TILE], squares[MOMENTS_TILE];
+// Mean and squares of `count` elements, in n <= MOMENTS_PIECE columns, by the way of a first block.
+static void first_rows(const moments_job *job, double *mean, double *squares, const void *const *rows, int64_t count,
+                       int64_t n) {
     const reduce_kernels *sum = mk_reduce_kernels(job->type, MK_REDUCE_SUM);
-    const void *rows[MOMENTS_ROWS];
-    for (int64_t k = 0; k < count; k++)
-        rows[k] = mk_reduce_block(job->type, buffers[k], at[k], job->in->dtype, stride, n);
+    _Alignas(64) double acc[MOMENTS_PIECE] = {0};
     for (int64_t j = 0; j < n; j++) mean[j] = 0;
-    memset(acc, 0, sizeof acc);
-    // The rows of the next turn lie far apart, where the processor does not fetch by itself. Half of them are fetched
-    // here and half in the second pass, so that the memory is busy all the time; converted ones all in the second.
-    const int64_t early = rows[0] == at[0] && count % 8 == 0 ? 4 : 0;
-    for (int64_t k = 0; k < count; k += 8) {
-        const int64_t some = mk_min64(8, count - k);
-        for (int64_t i = k; i < k + early && ahead != 0; i++) mk_fetch_all(at[i] + ahead, n * stride);
-        sum->columns(acc, rows + k, some, n);
-    }
+    for (int64_t k = 0; k < count; k += 8) sum->columns(acc, rows + k, mk_min64(8, count - k), n, 0);
     sum->fold(mean, acc, n);
     const double one_of = 1 / (double)count;
     for (int64_t j = 0; j < n; j++) mean[j] *= one_of;
+    MK_TABLE(moments_tables)->columns[job->type](squares, mean, rows, count, n);
+}
+
+// Joins rows to the parts, which have `before` elements each. `ahead`: bytes from a row to one that is worth fetching
+// because rows lie too far apart for the processor to do so by itself, else 0.
+static void add_rows(const moments_job *job, moments_tile *parts, int64_t before, const char *const *at, int64_t count,
+                     int64_t stride, int64_t n, int64_t ahead) {
+    _Alignas(64) double buffers[MOMENTS_ROWS][MOMENTS_PIECE];
+    _Alignas(64) double mean[MOMENTS_TILE], squares[MOMENTS_TILE];
     const moments_table *table = MK_TABLE(moments_tables);
-    const int64_t size = job->type == REDUCE_F32 ? 4 : 8;
-    for (int64_t j = 0; j < n; j += FETCH) {
-        const int64_t m = mk_min64(FETCH, n - j);
-        const void *pieces[MOMENTS_ROWS];
-        for (int64_t k = 0; k < count; k++) {
-            pieces[k] = (const char *)rows[k] + j * size;
-            if (ahead != 0 && k % 8 >= early) mk_fetch_all(at[k] + ahead + j * stride, m * stride);
+    const int plain = plain_type(job, stride);
+    const bool is_near = before >= count;
+    if (is_near && plain >= 0) {
+        table->near_columns[plain](mean, squares, parts->mean, (const void *const *)at, count, n, ahead);
+    } else {
+        for (int64_t j = 0; j < n; j += MOMENTS_PIECE) {
+            const int64_t m = mk_min64(MOMENTS_PIECE, n - j);
+            const void *rows[MOMENTS_ROWS];
+            for (int64_t k = 0; k < count; k++) {
+                const char *from = at[k] + j * stride;
+                rows[k] = mk_reduce_block(job->type, buffers[k], from, job->in->dtype, stride, m);
+                if (ahead != 0) mk_fetch_all(from + ahead, m * stride);
+            }
+            if (is_near)
+                table->near_columns[job->type](mean + j, squares + j, parts->mean + j, rows, count, m, 0);
+            else first_rows(job, mean + j, squares + j, rows, count, m);
         }
-        table->columns[job->type](squares + j, mean + j, pieces, count, m);
     }
     if (before == 0) {
         memcpy(parts->mean, mean, (size_t)n * sizeof *mean);
@@ -199,8 +229,7 @@ static void columns_unit(const moments_job *job, int64_t unit) {
         for (int64_t r = 0; r < runs.length; r++) {
             rows[filled++] = runs.at[0] + offset + r * step;
             if (filled < MOMENTS_ROWS) continue;
-            const bool more = job->fetches && r + MOMENTS_ROWS < runs.length;
-            add_rows(job, &tile_parts, count, rows, filled, strides[0], n, more ? MOMENTS_ROWS * step : 0);
+            add_rows(job, &tile_parts, count, rows, filled, strides[0], n, job->fetches ? ROWS_AHEAD * step : 0);
             count += filled;
             filled = 0;
         }
@@ -259,9 +288,10 @@ void mk_moments(const mk_tensor *mean, const mk_tensor *variance, const mk_tenso
     const int64_t inner = columns ? job.kept.strides[0][0] : job.reduced.strides[0][0];
     job.fetches = inner == mk_size_of(in->dtype) && mk_is_large(in);
     int64_t width = columns ? mk_min64(MOMENTS_TILE, job.kept.shape[0]) : 1;
-    int64_t least = columns ? COLUMN_SEGMENT / width : ROW_SEGMENT;
     job.tiles = mk_div_up(job.kept.shape[0], MOMENTS_TILE);
-    job.segment = mk_max64(least, mk_div_up(length, SEGMENTS));
+    const int64_t least = columns ? COLUMN_SEGMENT / width : ROW_SEGMENT;
+    const int64_t most = columns ? mk_div_up(COLUMN_UNITS, mk_walk_rows(&job.kept) * job.tiles) : SEGMENTS;
+    job.segment = mk_max64(least, mk_div_up(length, most));
     if (length > 2 * job.segment) job.segments = mk_div_up(length, job.segment);
     else job.segment = length;
     int64_t bytes = job.segments > 1 ? job.segments * results * (int64_t)sizeof(moments_part) : 0;

@@ -36,13 +36,13 @@ reduce_total mk_reduce_identity(int type, mk_reduce_op op) {
 #define ROW_SEGMENT 65536     // elements of a segment in rows order
 #define ROW_SEGMENTS 1024     // at most
 #define SHORT_RUN 64          // runs shorter than this are packed into blocks
-#define COLUMN_TILE 4096      // accumulators of a tile in columns order
+#define COLUMN_TILE 1024      // accumulators of a tile in columns order
 #define COLUMN_BLOCK 512      // of them at a time
 #define COLUMN_FETCH 128      // of them at a time where the next rows are fetched meanwhile
 #define COLUMN_GROUP 8        // rows at a time
 #define COLUMN_FOLD 64        // rows summed in the type of the computation before the totals take them
 #define COLUMN_SEGMENT 262144 // elements of a segment in columns order
-#define COLUMN_SEGMENTS 128   // at most
+#define COLUMN_UNITS 128      // tiles and segments, where they do not get smaller than that
 #define NARROW 64             // rows shorter than this are packed, if nothing lies between them
 
 typedef struct reduce_job {
@@ -85,6 +85,10 @@ static const void *read_block(const reduce_job *job, void *buffer, const void *i
 // Whether elements `stride` bytes apart are taken as they are by the kernels for bfloat16.
 static bool is_plain_bf16(const reduce_job *job, int64_t stride) {
     return job->in->dtype == MK_BF16 && stride == 2 && job->type == REDUCE_F32 && !job->nonzero;
+}
+// Whether they are by the others.
+static bool is_plain(const reduce_job *job, int64_t stride) {
+    return mk_is_reduce_block(job->type, job->in->dtype, stride) && !job->nonzero;
 }
 
 // Writes n results, `stride` bytes apart.
@@ -156,14 +160,13 @@ static void reduce_row(const reduce_job *job, reduce_total *total, int64_t offse
 // would go into finding out what it is.
 static bool reduce_plain_rows(const reduce_job *job, reduce_total *totals, const char *at, int64_t step, int64_t rows) {
     const mk_walk *reduced = &job->reduced;
-    const int64_t n = reduced->count, stride = reduced->strides[0][0], size = mk_size_of(job->in->dtype);
-    if (reduced->rank != 1 || n > MK_BLOCK || stride != size || job->nonzero) return false;
+    const int64_t n = reduced->count, stride = reduced->strides[0][0];
+    if (reduced->rank != 1 || n > MK_BLOCK) return false;
     if (is_plain_bf16(job, stride)) {
         for (int64_t j = 0; j < rows; j++) job->kernels->row_bf16(&totals[j], at + j * step, n);
         return true;
     }
-    static const int32_t direct[REDUCE_TYPES] = {MK_F32, MK_F64, MK_I64};
-    if (job->in->dtype != direct[job->type]) return false;
+    if (!is_plain(job, stride)) return false;
     for (int64_t j = 0; j < rows; j++) job->kernels->row(&totals[j], at + j * step, n);
     return true;
 }
@@ -213,7 +216,11 @@ typedef union column_accumulators {
 // `ahead`: bytes from a row to the one whose turn is next, where that is worth fetching, else 0.
 static void add_rows(const reduce_job *job, column_accumulators *acc, const char *const *rows, int64_t count,
                      int64_t stride, int64_t n, int64_t ahead) {
-    const bool plain_bf16 = is_plain_bf16(job, stride);
+    if (is_plain_bf16(job, stride) || is_plain(job, stride)) {
+        (job->in->dtype == MK_BF16 ? job->kernels->columns_bf16 : job->kernels->columns)(
+            acc, (const void *const *)rows, count, n, ahead);
+        return;
+    }
     _Alignas(64) double buffers[COLUMN_GROUP][COLUMN_BLOCK];
     int64_t acc_size = job->type == REDUCE_F32 ? 4 : 8;
     const int64_t width = ahead != 0 ? COLUMN_FETCH : COLUMN_BLOCK;
@@ -224,10 +231,9 @@ static void add_rows(const reduce_job *job, column_accumulators *acc, const char
             const char *at = rows[k] + j * stride;
             // Each row is a short run, past whose end the processor does not fetch by itself.
             if (ahead != 0) mk_fetch_all(at + ahead, m * stride);
-            blocks[k] = plain_bf16 ? at
-                                   : read_block(job, (char *)buffers + k * COLUMN_BLOCK * acc_size, at, stride, m);
+            blocks[k] = read_block(job, (char *)buffers + k * COLUMN_BLOCK * acc_size, at, stride, m);
         }
-        (plain_bf16 ? job->kernels->columns_bf16 : job->kernels->columns)((char *)acc + j * acc_size, blocks, count, m);
+        job->kernels->columns((char *)acc + j * acc_size, blocks, count, m, 0);
     }
 }
 
@@ -355,7 +361,9 @@ void mk_reduce(mk_reduce_op op, const mk_tensor *out, const mk_tensor *in, doubl
         bool gapless = stride == mk_size_of(in->dtype) && step == width * stride;
         job.pack = gapless && width < NARROW ? mk_min64(COLUMN_BLOCK / width, job.reduced.shape[0]) : 1;
         job.fetches = stride == mk_size_of(in->dtype) && mk_is_large(in);
-        int64_t rows = mk_max64(COLUMN_SEGMENT / mk_min64(width, COLUMN_TILE), mk_div_up(length, COLUMN_SEGMENTS));
+        // No more segments than make for enough units of work: their results are written and read once more.
+        const int64_t most = mk_div_up(COLUMN_UNITS, mk_walk_rows(&job.kept) * job.tiles);
+        int64_t rows = mk_max64(COLUMN_SEGMENT / mk_min64(width, COLUMN_TILE), mk_div_up(length, most));
         job.segment = mk_div_up(rows, COLUMN_FOLD) * COLUMN_FOLD;
         job.segments = mk_div_up(length, job.segment);
     } else if (length > 2 * ROW_SEGMENT) {

@@ -9,6 +9,12 @@
 enum { REDUCE_F32, REDUCE_F64, REDUCE_I64, REDUCE_TYPES };
 #define REDUCE_OPS (MK_REDUCE_SUM_ABS + 1)
 
+// Fetches two cache lines that lie `ahead` bytes from where a row is read.
+MK_INLINE void mk_fetch_two(const void *row, int64_t ahead) {
+    __builtin_prefetch((const char *)row + ahead, 0, 2);
+    __builtin_prefetch((const char *)row + ahead + 64, 0, 2);
+}
+
 // The result so far of a reduction.
 typedef union reduce_total {
     double d;
@@ -18,15 +24,16 @@ typedef union reduce_total {
 typedef struct reduce_kernels {
     // *total = *total op (the reduction of n elements).
     void (*row)(void *total, const void *in, int64_t n);
-    // acc[j] = acc[j] op ((rows[0][j] op rows[1][j]) op ...), in the type of the elements; count <= 8.
-    void (*columns)(void *acc, const void *const *rows, int64_t count, int64_t n);
+    // acc[j] = acc[j] op ((rows[0][j] op rows[1][j]) op ...), in the type of the elements; count <= 8. Meanwhile memory
+    // that lies `ahead` bytes from each of eight rows is fetched, unless 0.
+    void (*columns)(void *acc, const void *const *rows, int64_t count, int64_t n, int64_t ahead);
     // totals[j] = totals[j] op acc[j], then acc[j] = identity.
     void (*fold)(void *totals, void *acc, int64_t n);
     // totals[j] = totals[j] op partials[j].
     void (*merge)(void *totals, const void *partials, int64_t n);
     // row and columns of bfloat16 numbers that are not converted first; for REDUCE_F32 alone.
     void (*row_bf16)(void *total, const void *in, int64_t n);
-    void (*columns_bf16)(void *acc, const void *const *rows, int64_t count, int64_t n);
+    void (*columns_bf16)(void *acc, const void *const *rows, int64_t count, int64_t n, int64_t ahead);
 } reduce_kernels;
 
 // For SUM...SUM_ABS; PROD has none for REDUCE_F32.
@@ -45,6 +52,11 @@ MK_INLINE const void *mk_reduce_block(int type, void *buffer, const void *in, in
         case REDUCE_F64: return mk_block_f64(buffer, in, dtype, stride, n);
         default: return mk_block_i64(buffer, in, dtype, stride, n);
     }
+}
+// Whether elements `stride` bytes apart are that already.
+MK_INLINE bool mk_is_reduce_block(int type, int32_t dtype, int64_t stride) {
+    static const int32_t direct[REDUCE_TYPES] = {MK_F32, MK_F64, MK_I64};
+    return dtype == direct[type] && stride == mk_size_of(dtype);
 }
 // Writes n <= MK_BLOCK totals.
 MK_INLINE void mk_reduce_store(int type, void *out, int32_t dtype, int64_t stride, const reduce_total *totals,

@@ -71,7 +71,8 @@ typedef uint32_t reduce_wide_halves __attribute__((ext_vector_type(32), aligned(
 #endif
 
 // row: total = total op (n elements reduced in interleaved lanes that are combined pairwise).
-// columns: acc[j] = acc[j] op ((rows[0][j] op rows[1][j]) op ...) for eight rows, else row after row.
+// columns: acc[j] = acc[j] op ((rows[0][j] op rows[1][j]) op ...) for eight rows, else row after row. What lies `ahead`
+// bytes from each of eight rows is fetched, unless 0: a little with every step, because many lines asked for at once wait.
 // fold: total[j] = total[j] op acc[j], then acc[j] = identity. merge: total[j] = total[j] op partial[j].
 #define MK_READ_ONE(x) (x)
 #define MK_REDUCE_ROW(FUNCTION, E, READ, READ_ONE, T, V, TOTAL, HALVE, ROW, OP, MAP, IDENTITY)                         \
@@ -103,23 +104,41 @@ typedef uint32_t reduce_wide_halves __attribute__((ext_vector_type(32), aligned(
         TOTAL value = (TOTAL)result;                                                                                   \
         *(TOTAL *)total = OP(*(TOTAL *)total, value);                                                                  \
     }
+#define MK_REDUCE_EIGHT(READ_ONE, T, ROW, OP, MAP, j)                                                                  \
+    T x0 = READ_ONE(r0[j]), x1 = READ_ONE(r1[j]), x2 = READ_ONE(r2[j]), x3 = READ_ONE(r3[j]);                          \
+    T x4 = READ_ONE(r4[j]), x5 = READ_ONE(r5[j]), x6 = READ_ONE(r6[j]), x7 = READ_ONE(r7[j]);                          \
+    x0 = MAP(x0), x1 = MAP(x1), x2 = MAP(x2), x3 = MAP(x3);                                                            \
+    x4 = MAP(x4), x5 = MAP(x5), x6 = MAP(x6), x7 = MAP(x7);                                                            \
+    T y0 = MK_STEP_##ROW(OP, x0, x1), y1 = MK_STEP_##ROW(OP, x2, x3);                                                  \
+    T y2 = MK_STEP_##ROW(OP, x4, x5), y3 = MK_STEP_##ROW(OP, x6, x7);                                                  \
+    T z0 = MK_STEP_##ROW(OP, y0, y1), z1 = MK_STEP_##ROW(OP, y2, y3);                                                  \
+    T w = MK_STEP_##ROW(OP, z0, z1), a = MK_STEP_##ROW(OP, acc[j], w);                                                 \
+    acc[j] = MK_UNLESS_##ROW(((x0 != x0) | (x1 != x1)) | ((x2 != x2) | (x3 != x3)) |                                   \
+                             ((x4 != x4) | (x5 != x5)) | ((x6 != x6) | (x7 != x7)), a);
 #define MK_REDUCE_COLUMNS(FUNCTION, E, READ_ONE, T, ROW, OP, MAP)                                                      \
-    static void MK_FN(FUNCTION)(void *restrict accumulators, const void *const *rows, int64_t count, int64_t n) {      \
+    static void MK_FN(FUNCTION)(void *restrict accumulators, const void *const *rows, int64_t count, int64_t n,        \
+                                int64_t ahead) {                                                                       \
         T *restrict acc = accumulators;                                                                                \
         if (count == 8) {                                                                                              \
+            enum { width = 128 / sizeof(E) };                                                                          \
             const E *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];                                        \
             const E *r4 = rows[4], *r5 = rows[5], *r6 = rows[6], *r7 = rows[7];                                        \
-            MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                             \
-                T x0 = READ_ONE(r0[j]), x1 = READ_ONE(r1[j]), x2 = READ_ONE(r2[j]), x3 = READ_ONE(r3[j]);              \
-                T x4 = READ_ONE(r4[j]), x5 = READ_ONE(r5[j]), x6 = READ_ONE(r6[j]), x7 = READ_ONE(r7[j]);              \
-                x0 = MAP(x0), x1 = MAP(x1), x2 = MAP(x2), x3 = MAP(x3);                                                \
-                x4 = MAP(x4), x5 = MAP(x5), x6 = MAP(x6), x7 = MAP(x7);                                                \
-                T y0 = MK_STEP_##ROW(OP, x0, x1), y1 = MK_STEP_##ROW(OP, x2, x3);                                      \
-                T y2 = MK_STEP_##ROW(OP, x4, x5), y3 = MK_STEP_##ROW(OP, x6, x7);                                      \
-                T z0 = MK_STEP_##ROW(OP, y0, y1), z1 = MK_STEP_##ROW(OP, y2, y3);                                      \
-                T w = MK_STEP_##ROW(OP, z0, z1), a = MK_STEP_##ROW(OP, acc[j], w);                                     \
-                acc[j] = MK_UNLESS_##ROW(((x0 != x0) | (x1 != x1)) | ((x2 != x2) | (x3 != x3)) |                       \
-                                         ((x4 != x4) | (x5 != x5)) | ((x6 != x6) | (x7 != x7)), a);                    \
+            int64_t j = 0;                                                                                             \
+            for (; ahead != 0 && j + width <= n; j += width) {                                                         \
+                mk_fetch_two(r0 + j, ahead);                                                                           \
+                mk_fetch_two(r1 + j, ahead);                                                                           \
+                mk_fetch_two(r2 + j, ahead);                                                                           \
+                mk_fetch_two(r3 + j, ahead);                                                                           \
+                mk_fetch_two(r4 + j, ahead);                                                                           \
+                mk_fetch_two(r5 + j, ahead);                                                                           \
+                mk_fetch_two(r6 + j, ahead);                                                                           \
+                mk_fetch_two(r7 + j, ahead);                                                                           \
+                MK_VECTORIZE for (int64_t i = j; i < j + width; i++) {                                                 \
+                    MK_REDUCE_EIGHT(READ_ONE, T, ROW, OP, MAP, i)                                                      \
+                }                                                                                                      \
+            }                                                                                                          \
+            MK_VECTORIZE for (; j < n; j++) {                                                                          \
+                MK_REDUCE_EIGHT(READ_ONE, T, ROW, OP, MAP, j)                                                          \
             }                                                                                                          \
             return;                                                                                                    \
         }                                                                                                              \
@@ -205,4 +224,5 @@ static const reduce_table MK_FN(reduce_table_) = {{
 #undef MK_FLOAT_ENTRY
 #undef MK_REDUCE_ROW
 #undef MK_REDUCE_COLUMNS
+#undef MK_REDUCE_EIGHT
 #undef MK_READ_ONE
