@@ -1,11 +1,11 @@
 // Mean and variance over any set of dimensions, in one pass over the memory.
 //
-// The first block of elements is met twice while it is in the cache: for its mean, then for its squared deviations from
-// that. Of a later one the deviations d from the mean of all before are summed at once, and so are their squares: its
-// own mean is theirs + Σd / n, its squares are Σd² - (Σd)² / n. What that cancels is no more than what joining the block
-// adds, because it is no longer than what was before it. Blocks are joined in double by the update of Chan, Golub and
-// LeVeque (1979), which cancels nothing where the mean is large beside the deviations. There are two orders of work, as
-// in reduce.c; all sizes depend on shape and strides alone.
+// Of a block of elements the deviations d from a number near its mean are summed, and so are their squares: its mean is
+// that number + Σd / n, its squares are Σd² - (Σd)² / n. The number is the mean of all blocks before it; what this
+// cancels is no more than what joining the block adds, because it is no longer than they are together. The first block is
+// met once more, for its own mean. Blocks are joined in double by the update of Chan, Golub and LeVeque (1979), which
+// cancels nothing where the mean is large beside the deviations. There are two orders of work, as in reduce.c; all sizes
+// depend on shape and strides alone.
 #include "reduce.h"
 
 #define MOMENTS_TILE 1024    // columns at a time
@@ -21,10 +21,8 @@
 #define SHORT_RUN 64         // runs shorter than this are packed into blocks
 
 typedef struct moments_table {
-    double (*row[REDUCE_TYPES])(const void *in, double mean, int64_t n);
-    void (*columns[REDUCE_TYPES])(double *acc, const double *mean, const void *const *rows, int64_t count, int64_t n);
-    // Mean and squares of n elements, or of `count` in each of n columns, whose mean is near `center`. Memory that lies
-    // `ahead` bytes from each row is fetched, unless 0. The last is for bfloat16 numbers that are not converted first.
+    // Mean and squares of n elements, or of `count` in each of n columns, from the deviations from `center`. Memory that
+    // lies `ahead` bytes from each row is fetched, unless 0. The last is for bfloat16 numbers that are not converted first.
     void (*near_row[REDUCE_TYPES + 1])(const void *in, double center, int64_t n, double *mean, double *squares);
     void (*near_columns[REDUCE_TYPES + 1])(double *mean, double *squares, const double *center,
                                            const void *const *rows, int64_t count, int64_t n, int64_t ahead);
@@ -88,19 +86,18 @@ static void add_block(const moments_job *job, moments_part *part, int64_t *count
     _Alignas(64) double buffer[MK_BLOCK];
     const moments_table *table = MK_TABLE(moments_tables);
     const int plain = plain_type(job, stride);
-    moments_part own;
+    const bool is_first = *count < n, converts = is_first || plain < 0;
     // Memory would be idle during the arithmetic.
     if (job->fetches) mk_fetch_all((const char *)in + ROW_AHEAD, n * stride);
-    if (*count >= n) {
-        const void *block = plain >= 0 ? in : mk_reduce_block(job->type, buffer, in, job->in->dtype, stride, n);
-        table->near_row[plain >= 0 ? plain : job->type](block, part->mean, n, &own.mean, &own.squares);
-    } else {
-        const void *block = mk_reduce_block(job->type, buffer, in, job->in->dtype, stride, n);
+    const void *block = converts ? mk_reduce_block(job->type, buffer, in, job->in->dtype, stride, n) : in;
+    double center = part->mean;
+    if (is_first) {
         reduce_total sum = {.d = 0};
         mk_reduce_kernels(job->type, MK_REDUCE_SUM)->row(&sum, block, n);
-        own.mean = sum.d / (double)n;
-        own.squares = table->row[job->type](block, own.mean, n);
+        center = sum.d / (double)n;
     }
+    moments_part own;
+    table->near_row[converts ? job->type : plain](block, center, n, &own.mean, &own.squares);
     join(part, *count, own, n);
     *count += n;
 }
@@ -162,9 +159,8 @@ typedef struct moments_tile {
     _Alignas(64) double mean[MOMENTS_TILE], squares[MOMENTS_TILE];
 } moments_tile;
 
-// Mean and squares of `count` elements, in n <= MOMENTS_PIECE columns, by the way of a first block.
-static void first_rows(const moments_job *job, double *mean, double *squares, const void *const *rows, int64_t count,
-                       int64_t n) {
+// About the mean of `count` elements in each of n <= MOMENTS_PIECE columns.
+static void mean_of_rows(const moments_job *job, double *mean, const void *const *rows, int64_t count, int64_t n) {
     const reduce_kernels *sum = mk_reduce_kernels(job->type, MK_REDUCE_SUM);
     _Alignas(64) double acc[MOMENTS_PIECE] = {0};
     for (int64_t j = 0; j < n; j++) mean[j] = 0;
@@ -172,7 +168,6 @@ static void first_rows(const moments_job *job, double *mean, double *squares, co
     sum->fold(mean, acc, n);
     const double one_of = 1 / (double)count;
     for (int64_t j = 0; j < n; j++) mean[j] *= one_of;
-    MK_TABLE(moments_tables)->columns[job->type](squares, mean, rows, count, n);
 }
 
 // Joins rows to the parts, which have `before` elements each. `ahead`: bytes from a row to one that is worth fetching
@@ -183,8 +178,8 @@ static void add_rows(const moments_job *job, moments_tile *parts, int64_t before
     _Alignas(64) double mean[MOMENTS_TILE], squares[MOMENTS_TILE];
     const moments_table *table = MK_TABLE(moments_tables);
     const int plain = plain_type(job, stride);
-    const bool is_near = before >= count;
-    if (is_near && plain >= 0) {
+    const bool is_first = before < count;
+    if (!is_first && plain >= 0) {
         table->near_columns[plain](mean, squares, parts->mean, (const void *const *)at, count, n, ahead);
     } else {
         for (int64_t j = 0; j < n; j += MOMENTS_PIECE) {
@@ -195,9 +190,10 @@ static void add_rows(const moments_job *job, moments_tile *parts, int64_t before
                 rows[k] = mk_reduce_block(job->type, buffers[k], from, job->in->dtype, stride, m);
                 if (ahead != 0) mk_fetch_all(from + ahead, m * stride);
             }
-            if (is_near)
-                table->near_columns[job->type](mean + j, squares + j, parts->mean + j, rows, count, m, 0);
-            else first_rows(job, mean + j, squares + j, rows, count, m);
+            double center[MOMENTS_PIECE];
+            if (is_first) mean_of_rows(job, center, rows, count, m);
+            table->near_columns[job->type](mean + j, squares + j, is_first ? center : parts->mean + j, rows, count, m,
+                                           0);
         }
     }
     if (before == 0) {

@@ -23,40 +23,6 @@ MK_MOMENTS_TYPE(f32, float, 64)
 MK_MOMENTS_TYPE(f64, double, 32)
 #undef MK_MOMENTS_TYPE
 
-// row: Σ (x - center)², n elements. columns: acc[j] = Σ (rows[k][j] - center[j])², k < count.
-#define MK_MOMENTS(NAME, T, LANES)                                                                                     \
-    static double MK_FN(deviation_row_##NAME)(const void *data, double mean, int64_t n) {                              \
-        const T *in = data, center = (T)mean;                                                                          \
-        MK_FN(moments_##NAME) acc = 0;                                                                                 \
-        int64_t i = 0;                                                                                                 \
-        for (; i + LANES <= n; i += LANES) {                                                                           \
-            MK_FN(moments_##NAME) d = *(const MK_FN(moments_##NAME) *)(in + i) - center;                               \
-            acc += d * d;                                                                                              \
-        }                                                                                                              \
-        double sum = 0;                                                                                                \
-        for (; i < n; i++) sum += (double)(in[i] - center) * (double)(in[i] - center);                                 \
-        return sum + MK_FN(moments_total_##NAME)((const T *)&acc);                                                     \
-    }                                                                                                                  \
-    static void MK_FN(deviation_columns_##NAME)(double *restrict acc, const double *restrict mean,                     \
-                                                const void *const *rows, int64_t count, int64_t n) {                   \
-        T center[MOMENTS_TILE], sum[MOMENTS_TILE];                                                                     \
-        MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                                 \
-            center[j] = (T)mean[j];                                                                                    \
-            sum[j] = 0;                                                                                                \
-        }                                                                                                              \
-        for (int64_t k = 0; k < count; k++) {                                                                          \
-            const T *row = rows[k];                                                                                    \
-            MK_VECTORIZE for (int64_t j = 0; j < n; j++) {                                                             \
-                T d = row[j] - center[j];                                                                              \
-                sum[j] += d * d;                                                                                       \
-            }                                                                                                          \
-        }                                                                                                              \
-        MK_VECTORIZE for (int64_t j = 0; j < n; j++) acc[j] = (double)sum[j];                                          \
-    }
-MK_MOMENTS(f32, float, 64)
-MK_MOMENTS(f64, double, 32)
-#undef MK_MOMENTS
-
 // near_row and near_columns, of elements of the type E that are read as T. Where `near` is infinite or NaN so is the mean
 // of all, whatever this finds.
 #define MK_NEAR_EIGHT(READ_ONE, T, j)                                                                                  \
@@ -163,8 +129,6 @@ static void MK_FN(moments_join)(double *restrict mean, double *restrict squares,
 
 static const moments_table MK_FN(moments_table_) = {
     .join = MK_FN(moments_join),
-    .row = {[REDUCE_F32] = MK_FN(deviation_row_f32), [REDUCE_F64] = MK_FN(deviation_row_f64)},
-    .columns = {[REDUCE_F32] = MK_FN(deviation_columns_f32), [REDUCE_F64] = MK_FN(deviation_columns_f64)},
     .near_row = {[REDUCE_F32] = MK_FN(near_row_f32),
                  [REDUCE_F64] = MK_FN(near_row_f64),
                  [REDUCE_TYPES] = MK_FN(near_row_bf16)},

@@ -198,6 +198,24 @@ import Testing
                 }
             }
         }
+        // Later blocks are measured from the mean of those before: one that drifts, one that lies far from zero, and one whose
+        // first element is like no other.
+        let noise = Tensor.randn([5000, 40], generator: Generator(seed: 6))
+        let first = Tensor.arange(5000).reshape([5000, 1]) .== 0
+        for x in [
+            noise + Tensor.arange(5000).to(.float32).reshape([5000, 1]), noise + 10_000,
+            noise.maskedFill(first.expand([5000, 40]), 1e6),
+        ] {
+            let expected = x.to(.float64).varMean(dims: [0])
+            for (layout, dim) in [(x, 0), (x.T.contiguous(), 1)] {
+                let found = layout.varMean(dims: [dim])
+                let names = [(found.variance, expected.variance, 1e-5), (found.mean, expected.mean, 1e-6)]
+                for (a, b, most) in names {
+                    let relative = ((a.to(.float64) - b) / b).abs().max().item()
+                    #expect(relative <= most, "dim \(dim)")
+                }
+            }
+        }
         let all = Tensor.randn([30, 40, 50], dtype: .float64, generator: Generator(seed: 5))
         let v = all.permute([2, 0, 1]).variance(dims: [0, 2], correction: 0).toArray(Double.self)
         let centered = all - all.mean(dims: [1, 2], keepDim: true)
