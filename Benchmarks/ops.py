@@ -36,6 +36,10 @@ def summarise(rows):
     cached = harness.medians([row for row in rows if "share_of_cached" in row], key,
                              lambda row: row["share_of_cached"])
     ours = {key(row): row for row in rows if row["contender"] == "martlet"}
+    # Bytes a second of PyTorch's own copy, the largest there is in this run.
+    copies = [(row["bytes"], name) for name, row in ours.items()
+              if name[0] == "copy" and "share_of_memory" in row and ("torch", name) in seconds]
+    copied = max(copies)[0] / seconds["torch", max(copies)[1]] if copies else None
     entries = []
     for contender, name in seconds:
         if contender != "martlet":
@@ -47,6 +51,8 @@ def summarise(rows):
                         "torch_seconds": theirs, "ratio": time / theirs,
                         "share_of_memory": shares.get(("martlet", name)), "memory": row.get("memory"),
                         "share_of_cached": cached.get(("martlet", name)),
+                        "share_of_torch_copy": (row["bytes"] / time / copied
+                                                if copied and ("martlet", name) in shares else None),
                         "gb_per_second": row["bytes"] / time / 1e9 if "bytes" in row else None,
                         "gflops": row["flops"] / time / 1e9 if "flops" in row else None})
     return {"entries": entries}
@@ -62,9 +68,9 @@ def rate(e):
     return f"{e['gb_per_second']:.0f} GB/s" if e["gb_per_second"] is not None else ""
 
 
-def nearest(e):
+def nearest(e, memory="share_of_memory"):
     """An entry's share of what bounds it: the memory, or the arithmetic."""
-    return max(e["share_of_memory"], e["share_of_cached"] or 0)
+    return max(e[memory] or 0, e["share_of_cached"] or 0)
 
 
 def lines_of(entries):
@@ -81,6 +87,12 @@ def report(summary):
     if below:
         text += f"\n\nbelow {LIMIT:.0%} of both rates ({len(below)} of {len(large)} that no cache holds):\n"
         text += harness.table(head, lines_of(below))
+    if any(e["share_of_torch_copy"] for e in large):
+        # What only reads moves fewer bytes than a copy at best.
+        behind = [e for e in below if nearest(e, "share_of_torch_copy") < LIMIT]
+        text += f"\n\nof these below {LIMIT:.0%} of the bytes a second of torch's own copy ({len(behind)}):\n"
+        text += harness.table(["op", "of torch's copy"],
+                              [[f"{e['op']}  {e['shape']}", f"{e['share_of_torch_copy']:.0%}"] for e in behind])
     slower = sorted((e for e in entries if e["ratio"] > 1), key=lambda e: -e["ratio"])
     if not slower:
         return text + "\n\nnone slower than torch"
