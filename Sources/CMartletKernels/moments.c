@@ -1,16 +1,17 @@
 // Mean and variance over any set of dimensions, in one pass over the memory.
 //
 // Of a block of elements the deviations d from a number near its mean are summed, and so are their squares: its mean is
-// that number + Σd / n, its squares are Σd² - (Σd)² / n. The number is the mean of all blocks before it; what this
-// cancels is no more than what joining the block adds, because it is no longer than they are together. The first block is
-// met once more, for its own mean. Blocks are joined in double by the update of Chan, Golub and LeVeque (1979), which
-// cancels nothing where the mean is large beside the deviations. There are two orders of work, as in reduce.c; all sizes
-// depend on shape and strides alone.
+// that number + Σd / n, its squares are Σd² - (Σd)² / n. The number is the mean of all blocks before it, and of some
+// elements of the first block; what the difference cancels is a few times what the deviations of all are at most. Blocks
+// are joined in double by the update of Chan, Golub and LeVeque (1979), which cancels nothing where the mean is large
+// beside the deviations. There are two orders of work, as in reduce.c; all sizes depend on shape and strides alone.
 #include "reduce.h"
 
 #define MOMENTS_TILE 1024    // columns at a time
 #define MOMENTS_PIECE 128    // of them where they are converted first
 #define MOMENTS_ROWS 64      // elements of each of them at a time
+#define FIRST_ROWS 8         // elements of a column whose mean the first ones are measured from,
+#define FIRST 64             // elements of a row
 #define ROWS_AHEAD 8         // rows that are fetched before their turn: more, at a distance that is a power of two, would push
                              // one another out of the cache
 #define ROW_AHEAD 8192       // bytes that blocks of a row are fetched before their turn
@@ -84,20 +85,20 @@ static int plain_type(const moments_job *job, int64_t stride) {
 static void add_block(const moments_job *job, moments_part *part, int64_t *count, const void *in, int64_t stride,
                       int64_t n) {
     _Alignas(64) double buffer[MK_BLOCK];
-    const moments_table *table = MK_TABLE(moments_tables);
-    const int plain = plain_type(job, stride);
-    const bool is_first = *count < n, converts = is_first || plain < 0;
+    const int plain = plain_type(job, stride), type = plain >= 0 ? plain : job->type;
     // Memory would be idle during the arithmetic.
     if (job->fetches) mk_fetch_all((const char *)in + ROW_AHEAD, n * stride);
-    const void *block = converts ? mk_reduce_block(job->type, buffer, in, job->in->dtype, stride, n) : in;
+    const void *block = plain >= 0 ? in : mk_reduce_block(job->type, buffer, in, job->in->dtype, stride, n);
     double center = part->mean;
-    if (is_first) {
-        reduce_total sum = {.d = 0};
-        mk_reduce_kernels(job->type, MK_REDUCE_SUM)->row(&sum, block, n);
-        center = sum.d / (double)n;
+    if (*count == 0) {
+        const reduce_kernels *sum = mk_reduce_kernels(job->type, MK_REDUCE_SUM);
+        const int64_t some = mk_min64(FIRST, n);
+        reduce_total total = {.d = 0};
+        (type == REDUCE_TYPES ? sum->row_bf16 : sum->row)(&total, block, some);
+        center = total.d / (double)some;
     }
     moments_part own;
-    table->near_row[converts ? job->type : plain](block, center, n, &own.mean, &own.squares);
+    MK_TABLE(moments_tables)->near_row[type](block, center, n, &own.mean, &own.squares);
     join(part, *count, own, n);
     *count += n;
 }
@@ -159,49 +160,46 @@ typedef struct moments_tile {
     _Alignas(64) double mean[MOMENTS_TILE], squares[MOMENTS_TILE];
 } moments_tile;
 
-// About the mean of `count` elements in each of n <= MOMENTS_PIECE columns.
-static void mean_of_rows(const moments_job *job, double *mean, const void *const *rows, int64_t count, int64_t n) {
-    const reduce_kernels *sum = mk_reduce_kernels(job->type, MK_REDUCE_SUM);
-    _Alignas(64) double acc[MOMENTS_PIECE] = {0};
+// Joins n <= MOMENTS_TILE columns of rows that the kernels of `type` take to parts that have `before` elements each.
+static void join_rows(int type, double *all_means, double *all_squares, int64_t before, const void *const *rows,
+                      int64_t count, int64_t n, int64_t ahead) {
+    _Alignas(64) double mean[MOMENTS_TILE], squares[MOMENTS_TILE];
+    const moments_table *table = MK_TABLE(moments_tables);
+    if (before > 0) {
+        table->near_columns[type](mean, squares, all_means, rows, count, n, ahead);
+        const double share = (double)count / (double)(before + count);
+        table->join(all_means, all_squares, mean, squares, share, (double)before, n);
+        return;
+    }
+    const int64_t some = mk_min64(FIRST_ROWS, count);
+    const reduce_kernels *sum = mk_reduce_kernels(type == REDUCE_TYPES ? REDUCE_F32 : type, MK_REDUCE_SUM);
+    _Alignas(64) double acc[MOMENTS_TILE] = {0};
     for (int64_t j = 0; j < n; j++) mean[j] = 0;
-    for (int64_t k = 0; k < count; k += 8) sum->columns(acc, rows + k, mk_min64(8, count - k), n, 0);
+    (type == REDUCE_TYPES ? sum->columns_bf16 : sum->columns)(acc, rows, some, n, 0);
     sum->fold(mean, acc, n);
-    const double one_of = 1 / (double)count;
-    for (int64_t j = 0; j < n; j++) mean[j] *= one_of;
+    for (int64_t j = 0; j < n; j++) mean[j] /= (double)some;
+    table->near_columns[type](all_means, all_squares, mean, rows, count, n, ahead);
 }
 
 // Joins rows to the parts, which have `before` elements each. `ahead`: bytes from a row to one that is worth fetching
 // because rows lie too far apart for the processor to do so by itself, else 0.
 static void add_rows(const moments_job *job, moments_tile *parts, int64_t before, const char *const *at, int64_t count,
                      int64_t stride, int64_t n, int64_t ahead) {
-    _Alignas(64) double buffers[MOMENTS_ROWS][MOMENTS_PIECE];
-    _Alignas(64) double mean[MOMENTS_TILE], squares[MOMENTS_TILE];
-    const moments_table *table = MK_TABLE(moments_tables);
     const int plain = plain_type(job, stride);
-    const bool is_first = before < count;
-    if (!is_first && plain >= 0) {
-        table->near_columns[plain](mean, squares, parts->mean, (const void *const *)at, count, n, ahead);
-    } else {
-        for (int64_t j = 0; j < n; j += MOMENTS_PIECE) {
-            const int64_t m = mk_min64(MOMENTS_PIECE, n - j);
-            const void *rows[MOMENTS_ROWS];
-            for (int64_t k = 0; k < count; k++) {
-                const char *from = at[k] + j * stride;
-                rows[k] = mk_reduce_block(job->type, buffers[k], from, job->in->dtype, stride, m);
-                if (ahead != 0) mk_fetch_all(from + ahead, m * stride);
-            }
-            double center[MOMENTS_PIECE];
-            if (is_first) mean_of_rows(job, center, rows, count, m);
-            table->near_columns[job->type](mean + j, squares + j, is_first ? center : parts->mean + j, rows, count, m,
-                                           0);
-        }
+    if (plain >= 0) {
+        join_rows(plain, parts->mean, parts->squares, before, (const void *const *)at, count, n, ahead);
+        return;
     }
-    if (before == 0) {
-        memcpy(parts->mean, mean, (size_t)n * sizeof *mean);
-        memcpy(parts->squares, squares, (size_t)n * sizeof *squares);
-    } else {
-        const double share = (double)count / (double)(before + count);
-        table->join(parts->mean, parts->squares, mean, squares, share, (double)before, n);
+    _Alignas(64) double buffers[MOMENTS_ROWS][MOMENTS_PIECE];
+    for (int64_t j = 0; j < n; j += MOMENTS_PIECE) {
+        const int64_t m = mk_min64(MOMENTS_PIECE, n - j);
+        const void *rows[MOMENTS_ROWS];
+        for (int64_t k = 0; k < count; k++) {
+            const char *from = at[k] + j * stride;
+            rows[k] = mk_reduce_block(job->type, buffers[k], from, job->in->dtype, stride, m);
+            if (ahead != 0) mk_fetch_all(from + ahead, m * stride);
+        }
+        join_rows(job->type, parts->mean + j, parts->squares + j, before, rows, count, m, 0);
     }
 }
 

@@ -35,7 +35,8 @@ typedef uint32_t reduce_wide_halves __attribute__((ext_vector_type(32), aligned(
 #define MK_OP_MAX_INTEGER(a, b) (((b) > (a)) ? (b) : (a))
 #define MK_OP_MIN_INTEGER(a, b) (((b) < (a)) ? (b) : (a))
 
-// Maximum and minimum look for NaN on the side: two short chains of dependent instructions, not one long one.
+// Maximum and minimum look for NaN on the side: two short chains of dependent instructions, not one long one. One
+// comparison finds NaN in either half of a vector.
 #define MK_STEP_ALL(OP, acc, x) OP(acc, x)
 #define MK_NAN_ALL(nan, x) (nan)
 #define MK_IS_NAN_ALL(x) false

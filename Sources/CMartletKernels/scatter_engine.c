@@ -233,7 +233,9 @@ static bool scatter_strips(mk_scatter_mode mode, const mk_tensor *out, const mk_
         job.width = 1;
     } else {
         job.width = mk_min64(STRIP / bytes, job.lines.shape[0]) * element / 64 * 64 / element;
-        if (across[0] != element || across[3] != element || job.width == 0) return false;
+        // Fewer elements than cache lines are better looked for one by one: a strip is read and written in short pieces.
+        const bool is_sparse = job.length * 64 / element < job.size;
+        if (across[0] != element || across[3] != element || job.width == 0 || is_sparse) return false;
     }
     job.strips = mk_div_up(job.lines.shape[0], job.width);
     mk_parallel_range(mk_walk_rows(&job.lines) * job.strips,

@@ -21,15 +21,20 @@ extension OpCases {
                     let (x, index) = (random(shape), indices(shape[axis], picks))
                     return { Bench.keep(x.gather(axis, index)) }
                 })
+            // To `lines` of the dimension that is not scattered along, of which a part has some.
+            let scatterAdd = { (lines: Int) -> () -> Void in
+                func part(_ shape: [Int]) -> [Int] { axis == 0 ? [shape[0], lines] : [lines, shape[1]] }
+                let (x, index) = (random(part(shape)), indices(shape[axis], part(picks)))
+                let source = random(part(picks))
+                return { Bench.keep(x.scatterAdd(axis, index, source)) }
+            }
+            let lines = shape[1 - axis]
             cases.append(
                 OpCase(
                     op: "scatter add axis \(axis)", shape: "\(text(picks)) to \(text(shape))",
-                    bytes: 2 * e * 4096 * 8192 + n * (8 + e)
-                ) {
-                    let (x, index) = (random(shape), indices(shape[axis], picks))
-                    let source = random(picks)
-                    return { Bench.keep(x.scatterAdd(axis, index, source)) }
-                })
+                    bytes: 2 * e * 4096 * 8192 + n * (8 + e),
+                    part: { (scatterAdd(lines / $0), Double(lines) / Double(lines / $0)) }
+                ) { scatterAdd(lines) })
         }
         cases += [
             OpCase(op: "index select", shape: "4096 of 65536x512", bytes: 2 * e * 4096 * 512) {
