@@ -1,10 +1,9 @@
 // Runs a kernel for contiguous runs over operands of any strides and storage types.
 //
-// The common index space is cut into tiles that fit buffers of MK_TILE elements of eight bytes (four times as many
-// where large operands are transposed). An operand that is contiguous within the tile and stored in the type of the
-// computation is passed as it is; any other one is gathered and converted into a buffer in L1 first (the output last,
-// and also one that goes past the caches). So there is one loop per operation and type, and every other layout costs
-// one more pass over L1.
+// The common index space is cut into tiles that fit buffers of MK_TILE elements of eight bytes (larger ones where large
+// operands are transposed). An operand that is contiguous within the tile and stored in the type of the computation is
+// passed as it is; any other one is gathered and converted into a buffer in L1 first (the output last, and also one that
+// goes past the caches). So there is one loop per operation and type, and every other layout costs one more pass over L1.
 #include "mk_elementwise_private.h"
 #include "mk_rows.h"
 #include "mk_stream.h"
@@ -24,6 +23,10 @@
 #define LONG_RUN 16384
 // Rows of a tile that are fetched before their turn.
 #define ROWS_AHEAD 8
+// A tile of large operands of which one is transposed. What the others have of it is fetched while that one is turned:
+// no more rows than a set of the second-level cache holds where their distance is a power of two.
+#define FETCHED_ROWS 32
+#define FETCHED_COLUMNS 512
 // Bytes that operands are fetched before their turn where one of them is a long row that repeats: it leaves and enters the
 // first-level cache all the time, and the processor alone fetches the others too late then. Elsewhere it does better.
 #define RUN_AHEAD 4096
@@ -149,6 +152,9 @@ static void run_tiles(void *context, int64_t begin, int64_t end) {
             for (int32_t k = 1; k < operands; k++) loaded[k] = NULL;
             loaded_columns = columns;
         }
+        for (int32_t k = 1; k < operands && p->fetches && p->down_first; k++)
+            for (int64_t r = 0; r < rows && p->direct[k]; r++)
+                mk_fetch_all(at[k] + (r == 0 ? 0 : r * w->strides[1][k]), columns * p->size[k]);
         // Wide rows of a direct operand are passed one by one; narrow ones are gathered so that the kernel runs once.
         bool row_by_row = false, stored = false;
         int64_t step[MK_WALK_MAX]; // from row to row of what the kernel gets
@@ -233,15 +239,18 @@ static void choose_tile(plan *p) {
     if (transposed && width > 32) {
         // The processor fetches what follows a run; one tile after the other along it finds that.
         p->down_first = true;
-        // Squares as large as the buffers hold, so that both sides of the transposition have long runs. The longer ones
-        // of buffers in the second-level cache pay for what comes from memory.
-        if (p->fetches) p->buffer *= 4;
-        int64_t most = p->buffer, side = 64;
+        // Squares as large as the buffers hold, so that both sides of the transposition have long runs.
+        int64_t most = MK_TILE * 8, side = 64;
         for (int32_t k = 0; k < w->operands; k++) {
             int64_t size = mk_size_of(p->compute[k]) > p->size[k] ? mk_size_of(p->compute[k]) : p->size[k];
-            if (p->buffer / size < most) most = p->buffer / size;
+            if (MK_TILE * 8 / size < most) most = MK_TILE * 8 / size;
         }
         while (4 * side * side <= most) side *= 2;
+        if (p->fetches) {
+            side = FETCHED_ROWS;
+            most = FETCHED_ROWS * FETCHED_COLUMNS;
+            p->buffer = most * 8;
+        }
         p->rows = height < side ? height : side;
         p->columns = width < most / p->rows ? width : most / p->rows;
     } else if (width >= (staged ? RUN / 2 : 128)) {
