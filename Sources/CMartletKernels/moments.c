@@ -1,19 +1,19 @@
 // Mean and variance over any set of dimensions, in one pass over the memory.
 //
 // Of a block of elements the deviations d from a number near its mean are summed, and so are their squares: its mean is
-// that number + Σd / n, its squares are Σd² - (Σd)² / n. The number is the mean of all blocks before it, and of some
-// elements of the first block; what the difference cancels is a few times what the deviations of all are at most. Blocks
-// are joined in double by the update of Chan, Golub and LeVeque (1979), which cancels nothing where the mean is large
-// beside the deviations. There are two orders of work, as in reduce.c; all sizes depend on shape and strides alone.
+// that number + Σd / n, its squares are Σd² - (Σd)² / n. The number is the mean of all blocks before it, or of a few
+// elements of the first block: it lies among the elements, so the difference cancels little. Blocks are joined in double
+// by the update of Chan, Golub and LeVeque (1979), which cancels nothing where the mean is large beside the deviations.
+// There are two orders of work, as in reduce.c; all sizes depend on shape and strides alone.
 #include "reduce.h"
 
 #define MOMENTS_TILE 1024    // columns at a time
 #define MOMENTS_PIECE 128    // of them where they are converted first
 #define MOMENTS_ROWS 64      // elements of each of them at a time
-#define FIRST_ROWS 8         // elements of a column whose mean the first ones are measured from,
-#define FIRST 64             // elements of a row
-#define ROWS_AHEAD 8         // rows that are fetched before their turn: more, at a distance that is a power of two, would push
-                             // one another out of the cache
+#define FIRST_ROWS 8         // elements of a column whose mean its first block is measured from
+#define FIRST 64             // the same of a row
+#define ROWS_AHEAD 8         // rows that are fetched before their turn: of more, at a distance that is a power of two,
+                             // one would push the other out of the cache
 #define ROW_AHEAD 8192       // bytes that blocks of a row are fetched before their turn
 #define ROW_SEGMENT 65536    // elements of a segment along rows
 #define COLUMN_SEGMENT 262144
