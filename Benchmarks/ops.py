@@ -39,7 +39,8 @@ def summarise(rows):
     # Bytes a second of PyTorch's own copy, the largest there is in this run.
     copies = [(row["bytes"], name) for name, row in ours.items()
               if name[0] == "copy" and "share_of_memory" in row and ("torch", name) in seconds]
-    copied = max(copies)[0] / seconds["torch", max(copies)[1]] if copies else None
+    size, copy = max(copies, default=(None, None))
+    copied = size / seconds["torch", copy] if copies else None
     entries = []
     for contender, name in seconds:
         if contender != "martlet":

@@ -143,7 +143,7 @@ static void tile_unit(const arg_job *job, int64_t unit) {
     _Alignas(64) double buffers[GROUP][BLOCK];
     _Alignas(64) int32_t index[TILE]; // from the segment's beginning: as wide as a float, and segments are short
     int64_t size = job->type == REDUCE_F32 ? 4 : 8;
-    bool plain_bf16 = job->in->dtype == MK_BF16 && strides[0] == 2;
+    bool plain_bf16 = mk_plain_type(job->type, job->in->dtype, strides[0]) == REDUCE_TYPES;
     const arg_table *table = MK_TABLE(arg_tables);
     arg_columns columns = plain_bf16 ? table->columns_bf16[job->maximum] : table->columns[job->type][job->maximum];
     for (int64_t i = begin; i < end; i += GROUP) {

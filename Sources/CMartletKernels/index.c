@@ -3,7 +3,6 @@
 // One engine reads (gather, index_select) and one, in scatter_engine.c, writes (scatter, and the row operations where
 // rows are not contiguous); a list of rows is an index with zero strides in every other dimension. Contiguous rows have
 // engines of their own.
-#include "include/mk_elementwise.h"
 #include "include/mk_index.h"
 #include "mk_rows.h"
 #include "scatter.h"

@@ -76,16 +76,10 @@ static void finish(const moments_job *job, char *mean, int64_t mean_stride, char
 
 // MARK: rows
 
-// The kernels for elements `stride` bytes apart that are taken as they are: REDUCE_TYPES for bfloat16, -1 for none.
-static int plain_type(const moments_job *job, int64_t stride) {
-    if (job->in->dtype == MK_BF16 && stride == 2) return REDUCE_TYPES;
-    return mk_is_reduce_block(job->type, job->in->dtype, stride) ? job->type : -1;
-}
-
 static void add_block(const moments_job *job, moments_part *part, int64_t *count, const void *in, int64_t stride,
                       int64_t n) {
     _Alignas(64) double buffer[MK_BLOCK];
-    const int plain = plain_type(job, stride), type = plain >= 0 ? plain : job->type;
+    const int plain = mk_plain_type(job->type, job->in->dtype, stride), type = plain >= 0 ? plain : job->type;
     // Memory would be idle during the arithmetic.
     if (job->fetches) mk_fetch_all((const char *)in + ROW_AHEAD, n * stride);
     const void *block = plain >= 0 ? in : mk_reduce_block(job->type, buffer, in, job->in->dtype, stride, n);
@@ -185,7 +179,7 @@ static void join_rows(int type, double *all_means, double *all_squares, int64_t 
 // because rows lie too far apart for the processor to do so by itself, else 0.
 static void add_rows(const moments_job *job, moments_tile *parts, int64_t before, const char *const *at, int64_t count,
                      int64_t stride, int64_t n, int64_t ahead) {
-    const int plain = plain_type(job, stride);
+    const int plain = mk_plain_type(job->type, job->in->dtype, stride);
     if (plain >= 0) {
         join_rows(plain, parts->mean, parts->squares, before, (const void *const *)at, count, n, ahead);
         return;

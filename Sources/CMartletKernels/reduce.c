@@ -82,13 +82,9 @@ static const void *read_block(const reduce_job *job, void *buffer, const void *i
     return mk_reduce_block(job->type, buffer, in, dtype, stride, n);
 }
 
-// Whether elements `stride` bytes apart are taken as they are by the kernels for bfloat16.
-static bool is_plain_bf16(const reduce_job *job, int64_t stride) {
-    return job->in->dtype == MK_BF16 && stride == 2 && job->type == REDUCE_F32 && !job->nonzero;
-}
-// Whether they are by the others.
-static bool is_plain(const reduce_job *job, int64_t stride) {
-    return mk_is_reduce_block(job->type, job->in->dtype, stride) && !job->nonzero;
+// mk_plain_type of the operand.
+static int plain_type(const reduce_job *job, int64_t stride) {
+    return job->nonzero ? -1 : mk_plain_type(job->type, job->in->dtype, stride);
 }
 
 // Writes n results, `stride` bytes apart.
@@ -117,7 +113,7 @@ static void reduce_block_of_row(const reduce_job *job, reduce_total *total, cons
         job->kernels->merge(total, &value, 1);
         return;
     }
-    if (is_plain_bf16(job, stride)) {
+    if (plain_type(job, stride) == REDUCE_TYPES) {
         job->kernels->row_bf16(total, in, n);
         return;
     }
@@ -162,12 +158,10 @@ static bool reduce_plain_rows(const reduce_job *job, reduce_total *totals, const
     const mk_walk *reduced = &job->reduced;
     const int64_t n = reduced->count, stride = reduced->strides[0][0];
     if (reduced->rank != 1 || n > MK_BLOCK) return false;
-    if (is_plain_bf16(job, stride)) {
-        for (int64_t j = 0; j < rows; j++) job->kernels->row_bf16(&totals[j], at + j * step, n);
-        return true;
-    }
-    if (!is_plain(job, stride)) return false;
-    for (int64_t j = 0; j < rows; j++) job->kernels->row(&totals[j], at + j * step, n);
+    const int plain = plain_type(job, stride);
+    if (plain < 0) return false;
+    void (*row)(void *, const void *, int64_t) = plain == REDUCE_TYPES ? job->kernels->row_bf16 : job->kernels->row;
+    for (int64_t j = 0; j < rows; j++) row(&totals[j], at + j * step, n);
     return true;
 }
 
@@ -216,8 +210,9 @@ typedef union column_accumulators {
 // `ahead`: bytes from a row to the one whose turn is next, where that is worth fetching, else 0.
 static void add_rows(const reduce_job *job, column_accumulators *acc, const char *const *rows, int64_t count,
                      int64_t stride, int64_t n, int64_t ahead) {
-    if (is_plain_bf16(job, stride) || is_plain(job, stride)) {
-        (job->in->dtype == MK_BF16 ? job->kernels->columns_bf16 : job->kernels->columns)(
+    const int plain = plain_type(job, stride);
+    if (plain >= 0) {
+        (plain == REDUCE_TYPES ? job->kernels->columns_bf16 : job->kernels->columns)(
             acc, (const void *const *)rows, count, n, ahead);
         return;
     }

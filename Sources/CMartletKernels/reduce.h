@@ -9,10 +9,13 @@
 enum { REDUCE_F32, REDUCE_F64, REDUCE_I64, REDUCE_TYPES };
 #define REDUCE_OPS (MK_REDUCE_SUM_ABS + 1)
 
-// Fetches two cache lines that lie `ahead` bytes from where a row is read.
-MK_INLINE void mk_fetch_two(const void *row, int64_t ahead) {
-    __builtin_prefetch((const char *)row + ahead, 0, 2);
-    __builtin_prefetch((const char *)row + ahead + 64, 0, 2);
+// Fetches two cache lines that lie `ahead` bytes from where each of eight rows is read, `offset` bytes from its beginning.
+MK_INLINE void mk_fetch_eight(const void *const *rows, int64_t offset, int64_t ahead) {
+    for (int k = 0; k < 8; k++) {
+        const char *at = (const char *)rows[k] + offset + ahead;
+        __builtin_prefetch(at, 0, 2);
+        __builtin_prefetch(at + 64, 0, 2);
+    }
 }
 
 // The result so far of a reduction.
@@ -53,10 +56,13 @@ MK_INLINE const void *mk_reduce_block(int type, void *buffer, const void *in, in
         default: return mk_block_i64(buffer, in, dtype, stride, n);
     }
 }
-// Whether elements `stride` bytes apart are that already.
-MK_INLINE bool mk_is_reduce_block(int type, int32_t dtype, int64_t stride) {
+// Which kernels take elements `stride` bytes apart as they are: those of `type`, REDUCE_TYPES for those of bfloat16, or -1
+// for none.
+MK_INLINE int mk_plain_type(int type, int32_t dtype, int64_t stride) {
     static const int32_t direct[REDUCE_TYPES] = {MK_F32, MK_F64, MK_I64};
-    return dtype == direct[type] && stride == mk_size_of(dtype);
+    if (stride != mk_size_of(dtype)) return -1;
+    if (dtype == MK_BF16 && type == REDUCE_F32) return REDUCE_TYPES;
+    return dtype == direct[type] ? type : -1;
 }
 // Writes n <= MK_BLOCK totals.
 MK_INLINE void mk_reduce_store(int type, void *out, int32_t dtype, int64_t stride, const reduce_total *totals,

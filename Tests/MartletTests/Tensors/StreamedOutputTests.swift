@@ -35,6 +35,21 @@ import Testing
         }
     }
 
+    /// The same with some columns at a time.
+    private func expectColumns(
+        _ name: String, _ operands: [Tensor], step: Int = 700, _ op: ([Tensor]) -> Tensor,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        let (all, count) = (op(operands), operands[0].shape[1])
+        for first in stride(from: 0, to: count, by: step) {
+            let length = min(step, count - first)
+            let part = op(operands.map { $0.narrow(1, start: first, length: length) })
+            #expect(
+                all.narrow(1, start: first, length: length).equal(part), "\(name), \(all.dtype), columns from \(first)",
+                sourceLocation: sourceLocation)
+        }
+    }
+
     @Test(arguments: types)
     func elementwise(_ dtype: DType) {
         let (x, y) = (matrix(dtype, seed: 1), matrix(dtype, seed: 2))
@@ -88,12 +103,7 @@ import Testing
         let x = matrix(dtype, seed: 9)
         for reverse in [false, true] {
             expectParts("along rows", [x]) { $0[0].cumsum(dim: 1, reverse: reverse) }
-            let across = x.cumsum(dim: 0, reverse: reverse)
-            for first in stride(from: 0, to: Self.columns, by: 700) {
-                let length = min(700, Self.columns - first)
-                let part = x.narrow(1, start: first, length: length).cumsum(dim: 0, reverse: reverse)
-                #expect(across.narrow(1, start: first, length: length).equal(part), "\(dtype), columns from \(first)")
-            }
+            expectColumns("across rows", [x]) { $0[0].cumsum(dim: 0, reverse: reverse) }
         }
     }
 
@@ -147,12 +157,7 @@ import Testing
         #expect(x.T.contiguous().T.equal(x))
         #expect((x.T + x.T.contiguous()).equal(x.T.contiguous() * 2))
         for reverse in [false, true] {
-            let across = x.cumsum(dim: 0, reverse: reverse)
-            for first in stride(from: 0, to: 4096, by: 1000) {
-                let length = min(1000, 4096 - first)
-                let part = x.narrow(1, start: first, length: length).cumsum(dim: 0, reverse: reverse)
-                #expect(across.narrow(1, start: first, length: length).equal(part), "\(dtype), columns from \(first)")
-            }
+            expectColumns("running sums", [x], step: 1000) { $0[0].cumsum(dim: 0, reverse: reverse) }
         }
         let heads = numbers([(34 << 20) / dtype.byteSize / (64 * 8 * 128) + 1, 64, 8, 128], dtype, 24)
         let tables = RotaryTables(length: 64, rotary: 128)
@@ -226,14 +231,7 @@ import Testing
         let (beside, below) = (numbers([height, 300], dtype, 28), numbers([300, width], dtype, 29))
         for (name, op) in ops {
             expectParts("\(name) along rows", [x, along, beside]) { op($0[0], 1, $0[1], $0[2]) }
-            let all = op(x, 0, across, below)
-            for first in stride(from: 0, to: width, by: 700) {
-                let part = [x, across, below].map { $0.narrow(1, start: first, length: min(700, width - first)) }
-                let expected = op(part[0], 0, part[1], part[2])
-                #expect(
-                    all.narrow(1, start: first, length: min(700, width - first)).equal(expected),
-                    "\(name) across rows, \(dtype), columns from \(first)")
-            }
+            expectColumns("\(name) across rows", [x, across, below]) { op($0[0], 0, $0[1], $0[2]) }
         }
         // Columns that nothing is added to are copied too, and so is a tensor that lies transposed.
         let some = x.scatterAdd(0, across.narrow(1, start: 0, length: 70), below.narrow(1, start: 0, length: 70))
