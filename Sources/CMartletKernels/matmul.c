@@ -22,6 +22,7 @@ typedef struct {
     bool direct;   // register tiles are written straight to out
     bool pairs;    // bfloat16 operands as they are, two numbers along k at a time (pair_kernels.h)
     int64_t steps; // along k: pairs or numbers; tile_k of a panel counts these
+    bool past;     // rows of b are packed past the caches
 } product;
 
 typedef void (*product_fn)(const product *g, const char *a, const char *b, char *out, int64_t m, int64_t n,
@@ -80,7 +81,8 @@ static void run_tiles(void *context, int64_t chunk) {
 // MARK: large products
 
 // Columns of b are packed once for all threads, as many as fit PANEL_BYTES; then each thread takes blocks of rows.
-enum { PANEL_BYTES = 16 << 20, ROWS_OF_BLOCK = 224, STRIPS_OF_CHUNK = 8, DEEPEST = 8192 };
+// A panel of more than PAST_BYTES is not in a cache any more when it is read.
+enum { PANEL_BYTES = 16 << 20, PAST_BYTES = 4 << 20, ROWS_OF_BLOCK = 224, STRIPS_OF_CHUNK = 8, DEEPEST = 8192 };
 
 typedef struct {
     product g;
@@ -141,6 +143,7 @@ static void panel_product(const product *g, const product_kernels *kernels, cons
     job.temporary_bytes = widens ? columns * g->k * bytes : 0;
     const int64_t panel_bytes = (mk_min64(mk_div_up(g->n, columns) * columns, width) * steps + 16) * bytes;
     job.panel = mk_scratch(panel_bytes);
+    job.g.past = panel_bytes > PAST_BYTES;
     for (int64_t j = 0; j < g->n; j += width) {
         job.g.n = mk_min64(width, g->n - j);
         job.strips = mk_div_up(job.g.n, columns);

@@ -105,10 +105,16 @@ static void RFN(pack_panel)(const product *g, const char *b, int64_t first, int6
         REAL *to = (REAL *)panel + first * NR * g->steps;
         const char *from = b + first * NR * g->b_column * 2;
         if (g->b_row == 1) RFN(pack_pairs)(to, NR, from, g->b_column, columns, g->k);
+        else if (g->past) RFN(pack_row_pairs_of)(to, NR, from, g->b_row * 2, columns, g->k, true);
         else RFN(pack_row_pairs)(to, from, g->b_row * 2, columns, g->k);
         return;
     }
 #endif
+    if (g->past && g->b_column == 1 && g->b_dtype == REAL_DTYPE) {
+        RFN(pack_rows)((REAL *)panel + first * NR * g->k, NR, b + first * NR * (int64_t)sizeof(REAL), REAL_DTYPE,
+                       g->b_row, columns, g->k, true);
+        return;
+    }
     RFN(pack)((REAL *)panel + first * NR * g->k, NR, b + first * NR * g->b_column * mk_size_of(g->b_dtype), g->b_dtype,
               g->b_column, g->b_row, columns, g->k, temporary);
 }
@@ -121,12 +127,19 @@ MK_INLINE void RFN(pack_rows_of_a)(const product *g, REAL *packed, const char *a
         const int64_t k = mk_min64(g->k - 2 * s0, 2 * steps);
         const char *from = a + 2 * s0 * g->a_column * 2;
         if (g->a_column == 1) RFN(pack_pairs)(packed, MR, from, g->a_row, m, k);
-        else RFN(pack_row_pairs_of)(packed, MR, from, g->a_column * 2, m, k);
+        else RFN(pack_row_pairs_of)(packed, MR, from, g->a_column * 2, m, k, false);
         return;
     }
 #endif
     RFN(pack)(packed, MR, a + s0 * g->a_column * mk_size_of(g->a_dtype), g->a_dtype, g->a_row, g->a_column, m, steps,
               temporary);
+}
+
+// Whether a tile can pack a's next strip meanwhile (RFN(strip)): where numbers are moved as they are, between whole
+// tiles.
+MK_INLINE bool RFN(packs_meanwhile)(const product *g, int64_t n) {
+    if (n < NR) return false;
+    return g->pairs ? g->a_column == 1 : g->a_dtype == REAL_DTYPE && (g->a_column == 1 || g->a_row == 1);
 }
 
 // out[0..<m, 0..<n] of one batch element with b's columns packed by pack_panel: packs its rows of a, a block of k at a
@@ -142,11 +155,14 @@ static void RFN(product_rows)(const product *g, const char *a, const void *panel
     REAL *row = c + (keeps ? m_padded * n_padded : MR * NR);
     REAL *temporary = row + NR;
     const int64_t out_bytes = mk_size_of(g->out_dtype);
+    const bool meanwhile = RFN(packs_meanwhile)(g, n);
+    // In elements of REAL: two numbers for pairs, which lie along k.
+    const int64_t a_row = g->pairs ? g->a_row / 2 : g->a_row, a_column = g->a_column;
     product edge = *g;
     for (int64_t s0 = 0; s0 < all; s0 += tile) {
         const int64_t steps = all - s0 < tile ? all - s0 : tile;
         const bool accumulate = s0 > 0 || g->beta != 0, is_last = s0 + steps == all;
-        RFN(pack_rows_of_a)(g, packed, a, m, s0, steps, temporary);
+        RFN(pack_rows_of_a)(g, packed, a, meanwhile ? mk_min64(m, MR) : m, s0, steps, temporary);
         for (int64_t j = 0; j < n; j += NR) {
             const int columns = n - j < NR ? (int)(n - j) : NR;
             const REAL *right = (const REAL *)panel + j * all + s0 * NR;
@@ -157,14 +173,19 @@ static void RFN(product_rows)(const product *g, const char *a, const void *panel
                 const int rows = m - i < MR ? (int)(m - i) : MR;
                 const REAL *left = packed + i * steps;
                 char *to = out + (i * g->out_row + j * g->out_column) * out_bytes;
+                const int64_t next = i + MR;
+                RFN(strip) below, *strip = NULL;
+                if (meanwhile && j == 0 && next + MR <= m) {
+                    below = (RFN(strip)){packed + next * steps, (const REAL *)a + next * a_row + s0 * a_column, a_row,
+                                         a_column};
+                    strip = &below;
+                } else if (meanwhile && j == 0 && next < m) {
+                    RFN(pack_rows_of_a)(g, packed + next * steps, a + next * g->a_row * mk_size_of(g->a_dtype),
+                                        m - next, s0, steps, temporary);
+                }
                 if (g->direct && rows == MR && columns == NR) {
-                    // The memory that is written after the loop over k.
-                    for (int r = 0; r < MR; r++) {
-                        __builtin_prefetch((REAL *)to + r * g->out_row, 1);
-                        __builtin_prefetch((REAL *)to + r * g->out_row + LANES, 1);
-                    }
                     RFN(micro_whole)(g->pairs, steps, left, right, (REAL *)to, g->out_row, accumulate, ahead,
-                                     ahead_step);
+                                     ahead_step, strip);
                 } else if (g->direct) {
                     RFN(micro_packed)(g->pairs, rows, 2, steps, left, MR, right, NR, c, NR, false);
                     for (int r = 0; r < rows; r++)
@@ -176,7 +197,8 @@ static void RFN(product_rows)(const product *g, const char *a, const void *panel
                     REAL *sums = keeps ? c + i * n_padded + j : c;
                     const int64_t sums_row = keeps ? n_padded : NR;
                     if (rows == MR)
-                        RFN(micro_whole)(g->pairs, steps, left, right, sums, sums_row, s0 > 0, ahead, ahead_step);
+                        RFN(micro_whole)(g->pairs, steps, left, right, sums, sums_row, s0 > 0, ahead, ahead_step,
+                                         strip);
                     else
                         RFN(micro_packed)(g->pairs, rows, 2, steps, left, MR, right, NR, sums, sums_row, s0 > 0);
                     if (is_last) {

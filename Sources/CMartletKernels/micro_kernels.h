@@ -28,31 +28,111 @@ MK_INLINE RFN(vec) RFN(multiply_add)(RFN(vec) sum, RFN(vec) left, RFN(vec) right
     return sum + left * right;
 }
 
+// A strip of MR rows of a that a tile packs meanwhile, for the tile below it: multiplying leaves the processor's other
+// units idle. Element (i, p) is at in[i * row + p * step].
+typedef struct {
+    REAL *out; // out[p * MR + i]
+    const REAL *in;
+    int64_t row, step;
+} RFN(strip);
+
+enum { RFN(PACKS_NOTHING), RFN(PACKS_ALONG), RFN(PACKS_ACROSS) };
+
+// Moves by the processor's registers for integers: those for vectors all hold sums.
+MK_INLINE void RFN(move_one)(REAL *out, const REAL *in) {
+#if REAL_IS_DOUBLE
+    uint64_t bits;
+#else
+    uint32_t bits;
+#endif
+    memcpy(&bits, in, sizeof bits);
+    __asm__("" : "+r"(bits));
+    memcpy(out, &bits, sizeof bits);
+}
+MK_INLINE void RFN(move_column)(REAL *out, const REAL *in) {
+    for (size_t i = 0; i < MR * sizeof(REAL); i += 8) {
+        uint64_t bits;
+        memcpy(&bits, (const char *)in + i, 8);
+        __asm__("" : "+r"(bits));
+        memcpy((char *)out + i, &bits, 8);
+    }
+}
+
+// What a tile brings into the cache meanwhile, a line or two with each step of k: memory from `ahead` on, and the rows
+// that it writes at its end.
+typedef struct {
+    const char *ahead;
+    int64_t step;
+    const REAL *written, *last;
+} RFN(fetches);
+
+MK_INLINE void RFN(fetch)(RFN(fetches) *f, int64_t row) {
+    __builtin_prefetch(f->ahead, 0, 2);
+    __builtin_prefetch(f->written, 1, 2);
+    __builtin_prefetch(f->written + LANES, 1, 2);
+    f->ahead += f->step;
+    f->written = f->written == f->last ? f->last : f->written + row;
+}
+
+// One step of k.
+MK_INLINE void RFN(tile_step)(RFN(vec) sum[MR][2], const int rows, const int vectors, const REAL *a, const int64_t a_row,
+                              const REAL *b, const bool pairs) {
+    RFN(vec) right[2];
+#pragma clang loop unroll(full)
+    for (int j = 0; j < vectors; j++) right[j] = RFN(load)(b + j * LANES);
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) {
+        RFN(vec) left = (RFN(vec))a[i * a_row];
+#pragma clang loop unroll(full)
+        for (int j = 0; j < vectors; j++) sum[i][j] = RFN(multiply_add)(sum[i][j], left, right[j], pairs);
+    }
+}
+
 // c[rows, vectors * LANES] (+)= a[rows, k] b[k, ...], element (i, p) of a at a[i * a_row + p * a_step]. With rows,
-// vectors, a_row and pairs known when this is inlined, everything stays in registers. Memory from `ahead` on, where
-// there is any, is prefetched meanwhile, ahead_step bytes for each step of k.
+// vectors, a_row, pairs and packs known when this is inlined, everything stays in registers. Memory from `ahead` on,
+// where there is any, is fetched meanwhile, ahead_step bytes for each step of k, and `strip` is packed.
 MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REAL *a, const int64_t a_row,
                          int64_t a_step, const REAL *b, int64_t b_step, REAL *c, int64_t c_row, bool accumulate,
-                         const bool pairs, const char *ahead, int64_t ahead_step) {
+                         const bool pairs, const char *ahead, int64_t ahead_step, const int packs,
+                         const RFN(strip) *strip) {
     RFN(vec) sum[MR][2];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
         for (int j = 0; j < vectors; j++) sum[i][j] = (RFN(vec))(REAL)0;
-    for (int64_t p = 0; p < k; p++, a += a_step, b += b_step) {
-        RFN(vec) right[2];
+    RFN(fetches) fetches = {ahead, ahead_step, c, c + (rows - 1) * c_row};
+    int64_t p = 0;
+    if (packs == RFN(PACKS_ALONG)) {
+        // A square of MR x MR in as many steps: one of its rows with each.
+        const REAL *in = strip->in;
+        REAL *out = strip->out;
+        for (; p + MR <= k; p += MR, in += MR, out += MR * MR) {
+            const REAL *from = in;
+            for (int s = 0; s < MR; s++, from += strip->row, a += a_step, b += b_step) {
+                __builtin_prefetch(from + MR * strip->row, 0, 2);
+                __builtin_prefetch(out + MR * MR + s * MR, 1, 3);
 #pragma clang loop unroll(full)
-        for (int j = 0; j < vectors; j++) right[j] = RFN(load)(b + j * LANES);
-        if (ahead) {
-            __builtin_prefetch(ahead, 0, 2);
-            ahead += ahead_step;
+                for (int q = 0; q < MR; q++) RFN(move_one)(out + q * MR + s, from + q);
+                RFN(fetch)(&fetches, c_row);
+                RFN(tile_step)(sum, rows, vectors, a, a_row, b, pairs);
+            }
         }
-#pragma clang loop unroll(full)
-        for (int i = 0; i < rows; i++) {
-            RFN(vec) left = (RFN(vec))a[i * a_row];
-#pragma clang loop unroll(full)
-            for (int j = 0; j < vectors; j++) sum[i][j] = RFN(multiply_add)(sum[i][j], left, right[j], pairs);
+        for (int i = 0; i < MR; i++)
+            for (int64_t q = 0; q < k - p; q++) RFN(move_one)(out + q * MR + i, in + i * strip->row + q);
+    } else if (packs == RFN(PACKS_ACROSS)) {
+        const REAL *in = strip->in;
+        REAL *out = strip->out;
+        for (; p < k; p++, in += strip->step, out += MR, a += a_step, b += b_step) {
+            __builtin_prefetch(in + 2 * MR, 0, 2);
+            __builtin_prefetch(out + 8 * MR, 1, 3);
+            RFN(move_column)(out, in);
+            RFN(fetch)(&fetches, c_row);
+            RFN(tile_step)(sum, rows, vectors, a, a_row, b, pairs);
         }
+    }
+    for (; p < k; p++, a += a_step, b += b_step) {
+        if (ahead) RFN(fetch)(&fetches, c_row);
+        RFN(tile_step)(sum, rows, vectors, a, a_row, b, pairs);
     }
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
@@ -63,12 +143,13 @@ MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REA
         }
 }
 
-#define MICRO_CASE(rows)                                                                              \
-    case rows:                                                                                        \
-        if (vectors == 2)                                                                             \
-            RFN(tile)(rows, 2, k, a, a_row, a_step, b, b_step, c, c_row, accumulate, pairs, NULL, 0); \
-        else                                                                                          \
-            RFN(tile)(rows, 1, k, a, a_row, a_step, b, b_step, c, c_row, accumulate, pairs, NULL, 0); \
+#define MICRO_TILE(rows, vectors)                                                                          \
+    RFN(tile)(rows, vectors, k, a, a_row, a_step, b, b_step, c, c_row, accumulate, pairs, NULL, 0,         \
+              RFN(PACKS_NOTHING), NULL)
+#define MICRO_CASE(rows)                          \
+    case rows:                                    \
+        if (vectors == 2) MICRO_TILE(rows, 2);    \
+        else MICRO_TILE(rows, 1);                 \
         break;
 #if MR == 14
 #define MICRO_CASES \
@@ -86,6 +167,7 @@ MK_INLINE void RFN(micro)(int rows, int vectors, int64_t k, const REAL *a, const
     switch (rows == 1 ? 1 : (rows + 1) & ~1) { MICRO_CASES }
 }
 #undef MICRO_CASE
+#undef MICRO_TILE
 #undef MICRO_CASES
 
 // `rows` 1...MR is rounded up to 1 or an even number, so a and c must have that many rows (c's values there are
@@ -98,14 +180,21 @@ static void RFN(micro_packed)(bool pairs, int rows, int vectors, int64_t k, cons
         RFN(micro)(rows, vectors, k, a, 1, a_step, b, b_step, c, c_row, accumulate, false);
 }
 
-// The same for a whole MR x NR tile, and `ahead` comes into the cache.
+// The same for a whole MR x NR tile; `ahead` comes into the cache and `strip`, if any, is packed.
 static __attribute__((unused)) void RFN(micro_whole)(bool pairs, int64_t k, const REAL *a, const REAL *b, REAL *c,
                                                      int64_t c_row, bool accumulate, const char *ahead,
-                                                     int64_t ahead_step) {
-    if (MICRO_HAS_PAIRS && pairs)
-        RFN(tile)(MR, 2, k, a, 1, MR, b, NR, c, c_row, accumulate, true, ahead, ahead_step);
-    else
-        RFN(tile)(MR, 2, k, a, 1, MR, b, NR, c, c_row, accumulate, false, ahead, ahead_step);
+                                                     int64_t ahead_step, const RFN(strip) *strip) {
+#define MICRO_WHOLE(pairs, packs) \
+    RFN(tile)(MR, 2, k, a, 1, MR, b, NR, c, c_row, accumulate, pairs, ahead, ahead_step, RFN(packs), strip)
+    if (MICRO_HAS_PAIRS && pairs) {
+        if (!strip) MICRO_WHOLE(true, PACKS_NOTHING);
+        else MICRO_WHOLE(true, PACKS_ALONG);
+    } else {
+        if (!strip) MICRO_WHOLE(false, PACKS_NOTHING);
+        else if (strip->step == 1) MICRO_WHOLE(false, PACKS_ALONG);
+        else MICRO_WHOLE(false, PACKS_ACROSS);
+    }
+#undef MICRO_WHOLE
 }
 
 // a is a row-major block whose rows are MICRO_TILE_ROW apart, those of pairs MICRO_PAIR_ROW: constants, so that no
@@ -178,9 +267,10 @@ MK_INLINE void RFN(transpose_strip)(REAL *out, int64_t out_row, int width, const
         for (int i = 0; i < width; i++) out[p * out_row + i] = i < count ? in[i * in_row + p] : 0;
 }
 
-// Rows of elements that lie side by side: along the rows of the source, whatever strip they go to.
+// Rows of elements that lie side by side: along the rows of the source, whatever strip they go to. With `past`, whole
+// strips of NR elements of REAL go past the caches.
 MK_INLINE void RFN(pack_rows)(REAL *out, const int width, const char *in, const int32_t dtype, int64_t k_stride,
-                              int64_t lanes, int64_t k) {
+                              int64_t lanes, int64_t k, const bool past) {
     const int64_t bytes = mk_size_of(dtype);
     for (int64_t p = 0; p < k; p++) {
         // Rows may lie pages apart, where the processor does not prefetch by itself.
@@ -188,7 +278,10 @@ MK_INLINE void RFN(pack_rows)(REAL *out, const int width, const char *in, const 
         REAL *to = out + p * width;
         for (int64_t s = 0; s < lanes; s += width, to += (int64_t)width * k) {
             for (int64_t line = 0; line < width * bytes; line += 64) __builtin_prefetch(ahead + s * bytes + line);
-            if (lanes - s >= width && width == NR) {
+            if (past && lanes - s >= NR) {
+                for (int j = 0; j < NR; j += LANES)
+                    __builtin_nontemporal_store(RFN(load)((const REAL *)row + s + j), (RFN(vec) *)(void *)(to + j));
+            } else if (lanes - s >= width && width == NR) {
                 RFN(convert_in)(to, row + s * bytes, dtype, NR);
             } else if (width < LANES && lanes - s >= LANES && p + 1 < k) {
                 // A whole register: what is too much is overwritten by the next row.
@@ -212,11 +305,11 @@ static __attribute__((unused)) void RFN(pack)(REAL *out, int width, const char *
                                               int64_t k_stride, int64_t lanes, int64_t k, REAL *temporary) {
     const int64_t bytes = mk_size_of(dtype);
     if (lane_stride == 1) {
-        if (width == NR && dtype == REAL_DTYPE) RFN(pack_rows)(out, NR, in, REAL_DTYPE, k_stride, lanes, k);
-        else if (dtype == REAL_DTYPE) RFN(pack_rows)(out, MR, in, REAL_DTYPE, k_stride, lanes, k);
-        else if (width == NR && dtype == MK_BF16) RFN(pack_rows)(out, NR, in, MK_BF16, k_stride, lanes, k);
-        else if (dtype == MK_BF16) RFN(pack_rows)(out, MR, in, MK_BF16, k_stride, lanes, k);
-        else RFN(pack_rows)(out, width, in, dtype, k_stride, lanes, k);
+        if (width == NR && dtype == REAL_DTYPE) RFN(pack_rows)(out, NR, in, REAL_DTYPE, k_stride, lanes, k, false);
+        else if (dtype == REAL_DTYPE) RFN(pack_rows)(out, MR, in, REAL_DTYPE, k_stride, lanes, k, false);
+        else if (width == NR && dtype == MK_BF16) RFN(pack_rows)(out, NR, in, MK_BF16, k_stride, lanes, k, false);
+        else if (dtype == MK_BF16) RFN(pack_rows)(out, MR, in, MK_BF16, k_stride, lanes, k, false);
+        else RFN(pack_rows)(out, width, in, dtype, k_stride, lanes, k, false);
         return;
     }
     for (int64_t s = 0; s < lanes; s += width, out += (int64_t)width * k) {

@@ -19,9 +19,9 @@ MK_INLINE __m512i RFN(interleave)(__m256i low, __m256i high) {
 }
 
 // Packs k rows of `lanes` numbers, row_bytes apart, as strips of `width`, MR or NR; an odd last row is paired with zeros.
-// A second register of a strip that no lane is in is left as it was.
+// A second register of a strip that no lane is in is left as it was. With `past`, strips of NR go past the caches.
 MK_INLINE void RFN(pack_row_pairs_of)(REAL *out, const int width, const char *in, int64_t row_bytes, int64_t lanes,
-                                      int64_t k) {
+                                      int64_t k, const bool past) {
     const int part = width < LANES ? width : LANES;
     const __mmask16 whole = (__mmask16)((1u << part) - 1);
     const int64_t strip = width * ((k + 1) / 2);
@@ -38,12 +38,13 @@ MK_INLINE void RFN(pack_row_pairs_of)(REAL *out, const int width, const char *in
             const __m256i low = _mm256_maskz_loadu_epi16(mask, row + s * 2);
             const __m256i high =
                 p + 1 < k ? _mm256_maskz_loadu_epi16(mask, row + row_bytes + s * 2) : _mm256_setzero_si256();
-            _mm512_mask_storeu_epi32(to + s / width * strip + s % width, whole, RFN(interleave)(low, high));
+            if (past) _mm512_stream_si512((void *)(to + s / width * strip + s % width), RFN(interleave)(low, high));
+            else _mm512_mask_storeu_epi32(to + s / width * strip + s % width, whole, RFN(interleave)(low, high));
         }
     }
 }
 static void RFN(pack_row_pairs)(REAL *out, const char *in, int64_t row_bytes, int64_t lanes, int64_t k) {
-    RFN(pack_row_pairs_of)(out, NR, in, row_bytes, lanes, k);
+    RFN(pack_row_pairs_of)(out, NR, in, row_bytes, lanes, k, false);
 }
 
 // n numbers rounded to bfloat16, n rounded up to 2 * LANES; neighbours make a pair.
