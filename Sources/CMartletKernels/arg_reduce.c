@@ -18,7 +18,7 @@ static const arg_table *const arg_tables[MK_ISA_COUNT] = MK_ISA_TABLES(arg_table
 #define GROUP 4             // elements of each of them at a time
 #define SEARCH 32           // elements of a block that are compared at once
 #define SEGMENT 65536       // elements of a line in one piece of work
-#define TILE_SEGMENT (1 << 20) // of a tile of lines
+#define TILE_SEGMENT (1 << 21) // of a tile of lines
 #define SEGMENTS 256        // at most
 
 // The best element of a line or of a segment of it.

@@ -19,6 +19,8 @@
 #define PIECE 256
 #define PIECE_HALF 512
 #define PIECE_EXPENSIVE 1024
+// Bytes of all operands from where on a large output goes past the caches: of less they hold a part until it is read.
+#define STREAMED_OPERANDS (INT64_C(64) << 20)
 // Elements of a row that take no buffer.
 #define LONG_RUN 16384
 // Rows of a tile that are fetched before their turn.
@@ -325,7 +327,9 @@ void mk_elementwise(mk_kernel kernel, const void *parameters, int32_t operands, 
     mk_walk_init(&p.walk, operands, tensors, true);
     if (p.walk.count == 0) return;
     bool all_direct = true;
+    int64_t bytes = 0;
     for (int32_t k = 0; k < operands; k++) {
+        bytes += mk_count(tensors[k]) * mk_size_of(tensors[k]->dtype);
         p.storage[k] = tensors[k]->dtype;
         p.compute[k] = compute[k];
         p.size[k] = mk_size_of(tensors[k]->dtype);
@@ -337,8 +341,8 @@ void mk_elementwise(mk_kernel kernel, const void *parameters, int32_t operands, 
     }
     // Short rows with gaps between them fill no cache lines.
     const bool gapless = p.walk.rank == 1 || p.walk.strides[1][0] == p.walk.shape[0] * p.size[0];
-    p.stream = mk_streams(tensors[0], operands - 1, tensors + 1) && p.walk.strides[0][0] == p.size[0] &&
-               (gapless || p.walk.shape[0] * p.size[0] >= 512);
+    p.stream = bytes >= STREAMED_OPERANDS && mk_streams(tensors[0], operands - 1, tensors + 1) &&
+               p.walk.strides[0][0] == p.size[0] && (gapless || p.walk.shape[0] * p.size[0] >= 512);
     p.piece = (grain < MK_GRAIN ? PIECE_EXPENSIVE : p.size[0] < 4 ? PIECE_HALF : PIECE) / mk_size_of(compute[0]);
     p.fetches_run = false;
     for (int32_t k = 1; k < operands; k++)

@@ -50,7 +50,7 @@ typedef struct moments_job {
     double divisor;
     int64_t segments, segment;
     int64_t tiles;
-    moments_part *parts; // [segments][kept.count] when segments > 1
+    double *means, *squares; // of parts, [segments][kept.count] when segments > 1
 } moments_job;
 
 static void join(moments_part *a, int64_t na, moments_part b, int64_t nb) {
@@ -61,16 +61,13 @@ static void join(moments_part *a, int64_t na, moments_part b, int64_t nb) {
 
 // Writes n results, `stride` bytes apart in each output.
 static void finish(const moments_job *job, char *mean, int64_t mean_stride, char *variance, int64_t variance_stride,
-                   const moments_part *parts, int64_t n) {
-    double values[2][MOMENTS_TILE];
+                   const double *means, const double *squares, int64_t n) {
+    double values[MOMENTS_TILE];
     for (int64_t i = 0; i < n; i += MOMENTS_TILE) {
         int64_t m = mk_min64(MOMENTS_TILE, n - i);
-        for (int64_t j = 0; j < m; j++) {
-            values[0][j] = parts[i + j].mean;
-            values[1][j] = parts[i + j].squares / job->divisor;
-        }
-        mk_unblock_f64(mean + i * mean_stride, job->mean->dtype, mean_stride, values[0], m);
-        mk_unblock_f64(variance + i * variance_stride, job->variance->dtype, variance_stride, values[1], m);
+        for (int64_t j = 0; j < m; j++) values[j] = squares[i + j] / job->divisor;
+        mk_unblock_f64(mean + i * mean_stride, job->mean->dtype, mean_stride, means + i, m);
+        mk_unblock_f64(variance + i * variance_stride, job->variance->dtype, variance_stride, values, m);
     }
 }
 
@@ -131,7 +128,8 @@ static void rows_range(void *context, int64_t begin, int64_t end) {
         for (int64_t j = 0; j < runs.length; j++) {
             int64_t offset = runs.at[0] + j * strides[0] - (char *)job->in->data;
             moments_part part = part_of_row(job, offset, 0, job->reduced.count);
-            finish(job, runs.at[1] + j * strides[1], strides[1], runs.at[2] + j * strides[2], strides[2], &part, 1);
+            finish(job, runs.at[1] + j * strides[1], strides[1], runs.at[2] + j * strides[2], strides[2], &part.mean,
+                   &part.squares, 1);
         }
     }
 }
@@ -142,9 +140,10 @@ static void rows_segment(void *context, int64_t chunk) {
     mk_runs runs;
     mk_runs_begin(&runs, &job->kept, result, result + 1);
     mk_runs_next(&runs);
-    job->parts[segment * job->kept.count + result] =
-        part_of_row(job, runs.at[0] - (char *)job->in->data, begin,
-                    mk_min64(begin + job->segment, job->reduced.count));
+    const moments_part part = part_of_row(job, runs.at[0] - (char *)job->in->data, begin,
+                                          mk_min64(begin + job->segment, job->reduced.count));
+    job->means[segment * job->kept.count + result] = part.mean;
+    job->squares[segment * job->kept.count + result] = part.squares;
 }
 
 // MARK: columns
@@ -206,8 +205,7 @@ static void columns_unit(const moments_job *job, int64_t unit) {
     mk_cursor cursor;
     mk_cursor_seek(&job->kept, &cursor, row);
     int64_t offset = cursor.at[0] - (char *)job->in->data + column * strides[0];
-    moments_tile tile_parts;
-    moments_part parts[MOMENTS_TILE];
+    moments_tile parts;
     const char *rows[MOMENTS_ROWS];
     int64_t filled = 0, count = 0;
     mk_runs runs;
@@ -217,18 +215,19 @@ static void columns_unit(const moments_job *job, int64_t unit) {
         for (int64_t r = 0; r < runs.length; r++) {
             rows[filled++] = runs.at[0] + offset + r * step;
             if (filled < MOMENTS_ROWS) continue;
-            add_rows(job, &tile_parts, count, rows, filled, strides[0], n, job->fetches ? ROWS_AHEAD * step : 0);
+            add_rows(job, &parts, count, rows, filled, strides[0], n, job->fetches ? ROWS_AHEAD * step : 0);
             count += filled;
             filled = 0;
         }
     }
-    if (filled > 0) add_rows(job, &tile_parts, count, rows, filled, strides[0], n, 0);
-    for (int64_t j = 0; j < n; j++) parts[j] = (moments_part){tile_parts.mean[j], tile_parts.squares[j]};
+    if (filled > 0) add_rows(job, &parts, count, rows, filled, strides[0], n, 0);
     if (job->segments > 1) {
-        memcpy(job->parts + segment * job->kept.count + row * width + column, parts, (size_t)n * sizeof *parts);
+        const int64_t at = segment * job->kept.count + row * width + column;
+        memcpy(job->means + at, parts.mean, (size_t)n * sizeof(double));
+        memcpy(job->squares + at, parts.squares, (size_t)n * sizeof(double));
     } else {
         finish(job, cursor.at[1] + column * strides[1], strides[1], cursor.at[2] + column * strides[2], strides[2],
-               parts, n);
+               parts.mean, parts.squares, n);
     }
 }
 
@@ -241,18 +240,25 @@ static void columns_range(void *context, int64_t begin, int64_t end) {
 static void merge_range(void *context, int64_t begin, int64_t end) {
     const moments_job *job = context;
     const int64_t *strides = job->kept.strides[0];
+    const moments_table *table = MK_TABLE(moments_tables);
+    const int64_t length = job->reduced.count;
     int64_t position = begin;
+    moments_tile parts;
     mk_runs runs;
     mk_runs_begin(&runs, &job->kept, begin, end);
     while (mk_runs_next(&runs)) {
-        for (int64_t j = 0; j < runs.length; j++, position++) {
-            moments_part part = job->parts[position];
+        for (int64_t i = 0, n; i < runs.length; i += n, position += n) {
+            n = mk_min64(MOMENTS_TILE, runs.length - i);
+            memcpy(parts.mean, job->means + position, (size_t)n * sizeof(double));
+            memcpy(parts.squares, job->squares + position, (size_t)n * sizeof(double));
             for (int64_t s = 1; s < job->segments; s++) {
-                int64_t before = s * job->segment;
-                join(&part, before, job->parts[s * job->kept.count + position],
-                     mk_min64(job->segment, job->reduced.count - before));
+                const int64_t before = s * job->segment, own = mk_min64(job->segment, length - before);
+                const int64_t at = s * job->kept.count + position;
+                table->join(parts.mean, parts.squares, job->means + at, job->squares + at,
+                            (double)own / (double)(before + own), (double)before, n);
             }
-            finish(job, runs.at[1] + j * strides[1], strides[1], runs.at[2] + j * strides[2], strides[2], &part, 1);
+            finish(job, runs.at[1] + i * strides[1], strides[1], runs.at[2] + i * strides[2], strides[2], parts.mean,
+                   parts.squares, n);
         }
     }
 }
@@ -282,8 +288,11 @@ void mk_moments(const mk_tensor *mean, const mk_tensor *variance, const mk_tenso
     job.segment = mk_max64(least, mk_div_up(length, most));
     if (length > 2 * job.segment) job.segments = mk_div_up(length, job.segment);
     else job.segment = length;
-    int64_t bytes = job.segments > 1 ? job.segments * results * (int64_t)sizeof(moments_part) : 0;
-    if (bytes) job.parts = mk_scratch(bytes);
+    const int64_t parts = job.segments > 1 ? job.segments * results : 0, bytes = 2 * parts * (int64_t)sizeof(double);
+    if (parts) {
+        job.means = mk_scratch(bytes);
+        job.squares = job.means + parts;
+    }
     if (columns) {
         mk_parallel_range(mk_walk_rows(&job.kept) * job.tiles * job.segments, mk_grain_of(width * job.segment),
                           columns_range, &job);
@@ -292,8 +301,8 @@ void mk_moments(const mk_tensor *mean, const mk_tensor *variance, const mk_tenso
     } else {
         mk_parallel_range(results, mk_grain_of(length), rows_range, &job);
     }
-    if (bytes) {
+    if (parts) {
         mk_parallel_range(results, mk_grain_of(job.segments), merge_range, &job);
-        mk_scratch_free(job.parts, bytes);
+        mk_scratch_free(job.means, bytes);
     }
 }
