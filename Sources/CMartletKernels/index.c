@@ -212,6 +212,8 @@ int64_t mk_index_select(const mk_tensor *out, const mk_tensor *in, const mk_tens
 
 // Columns of one unit of work. Groups differ in length, so rows are cut small enough to share a long group out.
 #define ROW_TILE 256
+// Units whose rows are fetched before their turn.
+#define UNITS_AHEAD 2
 
 // The rows of one target: begin..<end of `sorted`.
 typedef struct row_group {
@@ -253,18 +255,45 @@ static const char *row_of(const rows_job *job, const char *src, uint64_t entry) 
     return src + (int64_t)(uint32_t)entry * job->src_step;
 }
 
+// One unit of work: n columns of a target, from `out` on, where they are in row 0 of the source, and the entries whose rows
+// go there.
+typedef struct rows_unit {
+    char *out;
+    const char *src;
+    const uint64_t *entry, *last;
+    int64_t n;
+} rows_unit;
+
+static rows_unit unit_of(const rows_job *job, int64_t unit) {
+    int64_t group = unit / job->units_per_group, rest = unit % job->units_per_group;
+    int64_t column = rest % job->tiles * ROW_TILE;
+    mk_cursor cursor;
+    mk_cursor_seek(&job->rows, &cursor, rest / job->tiles);
+    const uint64_t *entry = job->sorted + job->groups[group].begin;
+    return (rows_unit){
+        .out = cursor.at[0] + column * mk_size_of(job->out_dtype) + (int64_t)(*entry >> 32) * job->out_step,
+        .src = cursor.at[1] + column * mk_size_of(job->src_dtype),
+        .entry = entry,
+        .last = job->sorted + job->groups[group].end,
+        .n = mk_min64(ROW_TILE, job->rows.shape[0] - column),
+    };
+}
+
 static void rows_range(void *context, int64_t begin, int64_t end) {
     const rows_job *job = context;
-    int64_t width = job->rows.shape[0], out_size = mk_size_of(job->out_dtype), src_size = mk_size_of(job->src_dtype);
-    for (int64_t unit = begin; unit < end; unit++) {
-        int64_t group = unit / job->units_per_group, rest = unit % job->units_per_group;
-        int64_t column = rest % job->tiles * ROW_TILE;
-        mk_cursor cursor;
-        mk_cursor_seek(&job->rows, &cursor, rest / job->tiles);
-        int64_t n = mk_min64(ROW_TILE, width - column);
-        const uint64_t *entry = job->sorted + job->groups[group].begin, *last = job->sorted + job->groups[group].end;
-        char *out = cursor.at[0] + column * out_size + (int64_t)(*entry >> 32) * job->out_step;
-        const char *src = cursor.at[1] + column * src_size;
+    const int64_t out_size = mk_size_of(job->out_dtype), src_size = mk_size_of(job->src_dtype);
+    for (int64_t i = begin; i < end; i++) {
+        const rows_unit unit = unit_of(job, i);
+        if (i + UNITS_AHEAD < end) {
+            // Targets and what goes there can lie anywhere.
+            const rows_unit later = unit_of(job, i + UNITS_AHEAD);
+            mk_fetch_all(row_of(job, later.src, job->copy ? later.last[-1] : *later.entry), later.n * src_size);
+            if (!job->copy) mk_fetch_all(later.out, later.n * out_size);
+        }
+        const uint64_t *entry = unit.entry, *last = unit.last;
+        char *out = unit.out;
+        const char *src = unit.src;
+        const int64_t n = unit.n;
         if (job->copy) {
             memcpy(out, row_of(job, src, last[-1]), (size_t)(n * out_size));
             continue;

@@ -75,8 +75,8 @@ MK_INLINE void RFN(fetch)(RFN(fetches) *f, int64_t row) {
 }
 
 // One step of k.
-MK_INLINE void RFN(tile_step)(RFN(vec) sum[MR][2], const int rows, const int vectors, const REAL *a, const int64_t a_row,
-                              const REAL *b, const bool pairs) {
+MK_INLINE void RFN(tile_step)(RFN(vec) sum[MR][2], const int rows, const int vectors, const REAL *a,
+                              const int64_t a_row, const REAL *b, const bool pairs) {
     RFN(vec) right[2];
 #pragma clang loop unroll(full)
     for (int j = 0; j < vectors; j++) right[j] = RFN(load)(b + j * LANES);

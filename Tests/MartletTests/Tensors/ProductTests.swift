@@ -72,11 +72,11 @@ import Testing
     }
 
     /// Those that pack a whole operand first: all layouts, sizes that are no multiples of a register tile's, sums in
-    /// several blocks, results that are added to.
+    /// several blocks, results that are added to; operands packed past the caches.
     @Test(arguments: [DType.float64, .float32, .bfloat16]) func largeOnes(_ dtype: DType) {
         for (i, (m, k, n)) in [
             (113, 130, 97), (9, 5000, 41), (300, 64, 70), (57, 2051, 33), (61, 1030, 290), (15, 8300, 31),
-            (10, 16_500, 9), (56, 700, 64),
+            (10, 16_500, 9), (56, 700, 64), (30, 2051, 1100),
         ].enumerated() {
             for layout in 0..<4 {
                 let (transposedA, transposedB) = (layout & 1 == 1, layout & 2 == 2)
