@@ -212,8 +212,6 @@ int64_t mk_index_select(const mk_tensor *out, const mk_tensor *in, const mk_tens
 
 // Columns of one unit of work. Groups differ in length, so rows are cut small enough to share a long group out.
 #define ROW_TILE 256
-// Units whose rows are fetched before their turn.
-#define UNITS_AHEAD 2
 
 // The rows of one target: begin..<end of `sorted`.
 typedef struct row_group {
@@ -282,13 +280,14 @@ static rows_unit unit_of(const rows_job *job, int64_t unit) {
 static void rows_range(void *context, int64_t begin, int64_t end) {
     const rows_job *job = context;
     const int64_t out_size = mk_size_of(job->out_dtype), src_size = mk_size_of(job->src_dtype);
+    rows_unit next = unit_of(job, begin);
     for (int64_t i = begin; i < end; i++) {
-        const rows_unit unit = unit_of(job, i);
-        if (i + UNITS_AHEAD < end) {
+        const rows_unit unit = next;
+        if (i + 1 < end) {
             // Targets and what goes there can lie anywhere.
-            const rows_unit later = unit_of(job, i + UNITS_AHEAD);
-            mk_fetch_all(row_of(job, later.src, job->copy ? later.last[-1] : *later.entry), later.n * src_size);
-            if (!job->copy) mk_fetch_all(later.out, later.n * out_size);
+            next = unit_of(job, i + 1);
+            mk_fetch_all(row_of(job, next.src, job->copy ? next.last[-1] : *next.entry), next.n * src_size);
+            if (!job->copy) mk_fetch_all(next.out, next.n * out_size);
         }
         const uint64_t *entry = unit.entry, *last = unit.last;
         char *out = unit.out;
