@@ -36,6 +36,7 @@ typedef struct {
     int64_t row, step;
 } RFN(strip);
 
+// What a tile packs: nothing, or a strip of which step is 1 or row is 1.
 enum { RFN(PACKS_NOTHING), RFN(PACKS_ALONG), RFN(PACKS_ACROSS) };
 
 // Moves by the processor's registers for integers: those for vectors all hold sums.
@@ -143,13 +144,13 @@ MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REA
         }
 }
 
-#define MICRO_TILE(rows, vectors)                                                                          \
-    RFN(tile)(rows, vectors, k, a, a_row, a_step, b, b_step, c, c_row, accumulate, pairs, NULL, 0,         \
+#define MICRO_TILE(rows, vectors)                                                                  \
+    RFN(tile)(rows, vectors, k, a, a_row, a_step, b, b_step, c, c_row, accumulate, pairs, NULL, 0, \
               RFN(PACKS_NOTHING), NULL)
-#define MICRO_CASE(rows)                          \
-    case rows:                                    \
-        if (vectors == 2) MICRO_TILE(rows, 2);    \
-        else MICRO_TILE(rows, 1);                 \
+#define MICRO_CASE(rows)                       \
+    case rows:                                 \
+        if (vectors == 2) MICRO_TILE(rows, 2); \
+        else MICRO_TILE(rows, 1);              \
         break;
 #if MR == 14
 #define MICRO_CASES \
