@@ -318,6 +318,12 @@ static bool run_small(mk_kernel kernel, const void *parameters, int32_t operands
     return true;
 }
 
+static int64_t bytes_of(int32_t operands, const mk_tensor *const *tensors) {
+    int64_t bytes = 0;
+    for (int32_t k = 0; k < operands; k++) bytes += mk_count(tensors[k]) * mk_size_of(tensors[k]->dtype);
+    return bytes;
+}
+
 void mk_elementwise(mk_kernel kernel, const void *parameters, int32_t operands, const mk_tensor *const *tensors,
                     const int32_t *compute, int64_t grain) {
     if (run_small(kernel, parameters, operands, tensors, compute, grain)) return;
@@ -327,9 +333,7 @@ void mk_elementwise(mk_kernel kernel, const void *parameters, int32_t operands, 
     mk_walk_init(&p.walk, operands, tensors, true);
     if (p.walk.count == 0) return;
     bool all_direct = true;
-    int64_t bytes = 0;
     for (int32_t k = 0; k < operands; k++) {
-        bytes += mk_count(tensors[k]) * mk_size_of(tensors[k]->dtype);
         p.storage[k] = tensors[k]->dtype;
         p.compute[k] = compute[k];
         p.size[k] = mk_size_of(tensors[k]->dtype);
@@ -341,7 +345,7 @@ void mk_elementwise(mk_kernel kernel, const void *parameters, int32_t operands, 
     }
     // Short rows with gaps between them fill no cache lines.
     const bool gapless = p.walk.rank == 1 || p.walk.strides[1][0] == p.walk.shape[0] * p.size[0];
-    p.stream = bytes >= STREAMED_OPERANDS && mk_streams(tensors[0], operands - 1, tensors + 1) &&
+    p.stream = mk_streams(tensors[0], operands - 1, tensors + 1) && bytes_of(operands, tensors) >= STREAMED_OPERANDS &&
                p.walk.strides[0][0] == p.size[0] && (gapless || p.walk.shape[0] * p.size[0] >= 512);
     p.piece = (grain < MK_GRAIN ? PIECE_EXPENSIVE : p.size[0] < 4 ? PIECE_HALF : PIECE) / mk_size_of(compute[0]);
     p.fetches_run = false;

@@ -17,12 +17,14 @@ import Testing
     private func expectClose(_ found: Tensor, _ expected: Tensor, _ dtype: DType, _ k: Int, _ what: String) {
         let unit = dtype == .float64 ? 0x1p-52 : dtype == .float32 ? 0x1p-23 : dtype == .bfloat16 ? 0x1p-8 : 0x1p-11
         let rounding = dtype.isHalf ? unit : 0
-        // Sums of k products of unit variance, each rounded in the accumulator's precision: what has been summed up, and so
-        // each rounding, grows with the root of k.
+        // Sums of k products of unit variance, each rounded in the accumulator's precision. In double, where products may be
+        // rounded too, what has been summed up grows with the root of k, and with it each rounding. Of many errors the
+        // largest is a larger one.
         let accumulator = dtype == .float64 ? 0x1p-52 : 0x1p-23
+        let reach = found.count > 100_000 ? 32.0 : 16
         let found = difference(
             found, expected, rtol: 2 * unit + rounding,
-            atol: accumulator * (Double(k) + 16 * Double(k).squareRoot() + 8))
+            atol: accumulator * (reach * Double(k).squareRoot() + 8 + (dtype == .float64 ? Double(k) : 0)))
         #expect(found == nil, "\(what) in \(dtype)")
     }
 
@@ -76,7 +78,7 @@ import Testing
     @Test(arguments: [DType.float64, .float32, .bfloat16]) func largeOnes(_ dtype: DType) {
         for (i, (m, k, n)) in [
             (113, 130, 97), (9, 5000, 41), (300, 64, 70), (57, 2051, 33), (61, 1030, 290), (15, 8300, 31),
-            (10, 16_500, 9), (56, 700, 64), (30, 2051, 1100),
+            (10, 16_500, 9), (56, 700, 64), (30, 520, 4400),
         ].enumerated() {
             for layout in 0..<4 {
                 let (transposedA, transposedB) = (layout & 1 == 1, layout & 2 == 2)
