@@ -1,14 +1,10 @@
 // Rows of cross_entropy.c.
 
-// e = exp(scale * x - shift); returns its sum.
-static REAL RFN(entropy_exp)(REAL *restrict e, const REAL *restrict x, REAL scale, REAL shift, int64_t n) {
+// The sum of exp(scale * x - shift).
+MK_INLINE REAL RFN(entropy_sum)(const REAL *x, REAL scale, REAL shift, int64_t n) {
     MK_REASSOCIATE
     REAL sum = 0;
-    for (int64_t i = 0; i < n; i++) {
-        const REAL y = RFN(exp_nonpositive)(x[i] * scale - shift);
-        e[i] = y;
-        sum += y;
-    }
+    for (int64_t i = 0; i < n; i++) sum += RFN(exp_nonpositive)(x[i] * scale - shift);
     return sum;
 }
 
@@ -18,54 +14,92 @@ static REAL RFN(row_min)(const REAL *x, int64_t n) {
     return least;
 }
 
-static void RFN(entropy_rows)(void *context, int64_t begin, int64_t end) {
-    const entropy_job *job = context;
-    const mk_tensor *logits = job->logits, *dlogits = job->dlogits;
-    const int64_t n = job->classes, bytes = 2 * n * (int64_t)sizeof(REAL);
-    const int64_t in_bytes = mk_size_of(logits->dtype), out_bytes = dlogits ? mk_size_of(dlogits->dtype) : 0;
-    const int64_t share = mk_share(n * in_bytes, n, dlogits ? 2 : 1);
+// y * factor - base past the caches.
+MK_INLINE void RFN(entropy_stream)(void *out, int32_t dtype, const REAL *y, REAL factor, REAL base, int64_t n) {
+    for (int64_t i = 0; i < n; i += 2 * LANES)
+        RFN(stream_two)(out, dtype, i, RFN(load)(y + i) * factor - base, RFN(load)(y + i + LANES) * factor - base);
+}
+
+// A piece of a row of logits, once the one after next has been asked for with `fetches`.
+MK_INLINE const REAL *RFN(entropy_piece)(const entropy_job *job, REAL *buffer, const char *row, int64_t at, int64_t n,
+                                         bool fetches) {
+    const int64_t size = mk_size_of(job->logits->dtype);
+    if (fetches) mk_fetch_all(row + (at + ENTROPY_AHEAD) * size, n * size);
+    return RFN(row_in)(buffer, row + at * size, job->logits->dtype, n);
+}
+
+// The loss of one row and what its gradient needs: the largest logit and the sum of exponentials, which are taken from
+// the largest logit up to there; a new largest one makes the sum of those before smaller.
+static void RFN(entropy_loss)(const entropy_job *job, int64_t r, const char *row, int64_t target) {
+    const int64_t n = job->classes;
     const REAL scale = (REAL)job->logit_scale, smoothing = (REAL)job->smoothing, z = (REAL)job->z_loss;
-    REAL *losses = job->loss, *lses = job->lse, *buffer = mk_scratch(bytes), *e = buffer + n;
-    for (int64_t r = begin; r < end; r++) {
-        const int64_t target = job->targets[r * job->target_stride];
-        char *out = dlogits ? (char *)dlogits->data + r * dlogits->strides[0] * out_bytes : NULL;
-        const REAL *x =
-            RFN(row_in)(buffer, (const char *)logits->data + r * logits->strides[0] * in_bytes, logits->dtype, n);
-        const REAL top = scale >= 0 ? scale * RFN(row_max)(x, n) : scale * RFN(row_min)(x, n);
-        const char *next = (const char *)logits->data + (r + 1) * logits->strides[0] * in_bytes;
-        mk_ahead ahead = mk_ahead_of(job->fetches && r + 1 < end ? next : NULL, n * in_bytes);
-        REAL sum = 0;
-        for (int64_t at = 0; at < n; at += MK_PIECE) {
-            mk_fetch(&ahead, share);
-            sum += RFN(entropy_exp)(e + at, x + at, scale, top, mk_min64(MK_PIECE, n - at));
+    _Alignas(64) REAL buffer[MK_PIECE];
+    // A target that is no class has no loss; NaN shows it.
+    REAL top = -(REAL)INFINITY, sum = 0, total = 0, own = (REAL)NAN;
+    for (int64_t at = 0; at < n; at += MK_PIECE) {
+        const int64_t m = mk_min64(MK_PIECE, n - at);
+        const REAL *x = RFN(entropy_piece)(job, buffer, row, at, m, job->fetches);
+        const REAL largest = scale * (scale >= 0 ? RFN(row_max)(x, m) : RFN(row_min)(x, m));
+        if (largest > top) {
+            sum *= RFN(exp_nonpositive)(top - largest);
+            top = largest;
         }
-        const REAL lse = top + RFN(log)(sum);
-        lses[r] = lse;
-        if (target == job->ignore_index) {
-            losses[r] = 0;
-            if (out) memset(out, 0, (size_t)(n * out_bytes));
+        // Nothing but -inf up to here: exp(-inf - 0) is 0, where -inf - -inf would be NaN.
+        sum += RFN(entropy_sum)(x, scale, top == -(REAL)INFINITY ? 0 : top, m);
+        if (smoothing != 0) total += RFN(row_sum)(x, m);
+        if (target >= at && target < at + m) own = x[target - at];
+    }
+    ((REAL *)job->tops)[r] = top;
+    ((REAL *)job->sums)[r] = sum;
+    const REAL lse = top + RFN(log)(sum);
+    REAL loss = lse - ((REAL)1 - smoothing) * scale * own;
+    if (smoothing != 0) loss -= smoothing * scale * (total / (REAL)n);
+    ((REAL *)job->loss)[r] = target == job->ignore_index ? 0 : loss + z * lse * lse;
+}
+
+static void RFN(entropy_gradient)(const entropy_job *job, int64_t r, const char *row, int64_t target) {
+    const int64_t n = job->classes;
+    const int32_t dtype = job->dlogits->dtype;
+    const int64_t size = mk_size_of(dtype);
+    char *out = (char *)job->dlogits->data + r * job->dlogits->strides[0] * size;
+    if (target == job->ignore_index) {
+        memset(out, 0, (size_t)(n * size));
+        return;
+    }
+    const REAL top = ((const REAL *)job->tops)[r], sum = ((const REAL *)job->sums)[r];
+    const REAL scale = (REAL)job->logit_scale, smoothing = (REAL)job->smoothing, z = (REAL)job->z_loss;
+    const REAL row_scale = (REAL)job->row_scale * scale, base = row_scale * smoothing / (REAL)n;
+    const bool valid = target >= 0 && target < n;
+    const REAL factor = valid ? row_scale * ((REAL)1 + 2 * z * (top + RFN(log)(sum))) / sum : (REAL)NAN;
+    _Alignas(64) REAL buffer[MK_PIECE];
+    for (int64_t at = 0; at < n; at += MK_PIECE) {
+        const int64_t m = mk_min64(MK_PIECE, n - at);
+        const REAL *x = RFN(entropy_piece)(job, buffer, row, at, m, job->fetches && !job->loss);
+        char *to = out + at * size;
+        REAL *d = RFN(row_target)(buffer, to, dtype, job->stream);
+        const bool has_target = target >= at && target < at + m;
+        if (!has_target && RFN(streams_registers)(to, dtype, m, job->stream)) {
+            REAL_LOOP
+            for (int64_t i = 0; i < m; i++) d[i] = RFN(exp_nonpositive)(x[i] * scale - top);
+            RFN(entropy_stream)(to, dtype, d, factor, base, m);
             continue;
         }
-        // A target that is no class has no loss; NaN shows it where reading past the row would not.
-        const bool valid = target >= 0 && target < n;
-        REAL loss = valid ? lse - ((REAL)1 - smoothing) * scale * x[target] : (REAL)NAN;
-        if (smoothing != 0) loss -= smoothing * scale * (RFN(row_sum)(x, n) / (REAL)n);
-        losses[r] = loss + z * lse * lse;
-        if (!out) continue;
-        const REAL row_scale = (REAL)job->row_scale * scale;
-        const REAL factor = valid ? row_scale * ((REAL)1 + 2 * z * lse) / sum : (REAL)NAN;
-        const REAL base = row_scale * smoothing / (REAL)n;
-        for (int64_t at = 0; at < n; at += MK_PIECE) {
-            const int64_t m = mk_min64(MK_PIECE, n - at);
-            mk_fetch(&ahead, share);
-            REAL *d = RFN(row_target)(e + at, out + at * out_bytes, dlogits->dtype, job->stream);
-            REAL_LOOP
-            for (int64_t i = 0; i < m; i++) d[i] = e[at + i] * factor - base;
-            if (valid && target >= at && target < at + m) d[target - at] -= row_scale * ((REAL)1 - smoothing);
-            RFN(row_out)(out + at * out_bytes, dlogits->dtype, d, m, job->stream);
-        }
+        REAL_LOOP
+        for (int64_t i = 0; i < m; i++) d[i] = RFN(exp_nonpositive)(x[i] * scale - top) * factor - base;
+        if (has_target) d[target - at] -= row_scale * ((REAL)1 - smoothing);
+        RFN(row_out)(to, dtype, d, m, job->stream);
     }
-    mk_scratch_free(buffer, bytes);
+}
+
+static void RFN(entropy_rows)(void *context, int64_t begin, int64_t end) {
+    const entropy_job *job = context;
+    const int64_t bytes = job->logits->strides[0] * mk_size_of(job->logits->dtype);
+    for (int64_t r = begin; r < end; r++) {
+        const int64_t target = job->targets[r * job->target_stride];
+        const char *row = (const char *)job->logits->data + r * bytes;
+        if (job->loss) RFN(entropy_loss)(job, r, row, target);
+        if (job->dlogits) RFN(entropy_gradient)(job, r, row, target);
+    }
 }
 
 static const entropy_table RFN(entropy_table) = {RFN(entropy_rows)};

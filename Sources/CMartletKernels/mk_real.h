@@ -31,36 +31,48 @@ typedef REAL RFN(vec_u) __attribute__((ext_vector_type(LANES), aligned(sizeof(RE
 
 MK_INLINE RFN(vec) RFN(load)(const REAL *p) { return *(const RFN(vec_u) *)p; }
 MK_INLINE void RFN(store)(REAL *p, RFN(vec) v) { *(RFN(vec_u) *)p = v; }
-// In halves: the order is that of a balanced tree.
-MK_INLINE REAL RFN(add_lanes)(RFN(vec) v) {
+// All lanes as one, in halves: the order is that of a balanced tree.
+#undef FOLD_LANES
 #if LANES == 16
-    __auto_type v8 = v.lo + v.hi;
-    __auto_type v4 = v8.lo + v8.hi;
-    __auto_type v2 = v4.lo + v4.hi;
+#define FOLD_LANES(v, of)                                                                                              \
+    __auto_type v8 = of((v).lo, (v).hi);                                                                               \
+    __auto_type v4 = of(v8.lo, v8.hi);                                                                                 \
+    __auto_type v2 = of(v4.lo, v4.hi);
 #elif LANES == 8
-    __auto_type v4 = v.lo + v.hi;
-    __auto_type v2 = v4.lo + v4.hi;
+#define FOLD_LANES(v, of)                                                                                              \
+    __auto_type v4 = of((v).lo, (v).hi);                                                                               \
+    __auto_type v2 = of(v4.lo, v4.hi);
 #elif LANES == 4
-    __auto_type v2 = v.lo + v.hi;
+#define FOLD_LANES(v, of) __auto_type v2 = of((v).lo, (v).hi);
 #else
-    __auto_type v2 = v;
+#define FOLD_LANES(v, of) __auto_type v2 = (v);
 #endif
-    return v2[0] + v2[1];
+MK_INLINE REAL RFN(add_lanes)(RFN(vec) v) {
+#undef SUM_OF
+#define SUM_OF(a, b) ((a) + (b))
+    FOLD_LANES(v, SUM_OF)
+    return SUM_OF(v2[0], v2[1]);
 }
-// NaN in the data may be skipped.
+// The larger one, of vectors too; b where one is NaN: a single instruction, which fmax is not.
+#undef LARGER_OF
+#define LARGER_OF(a, b) ((a) > (b) ? (a) : (b))
+MK_INLINE REAL RFN(largest_lane)(RFN(vec) v) {
+    FOLD_LANES(v, LARGER_OF)
+    return LARGER_OF(v2[0], v2[1]);
+}
+// NaN in the data is skipped.
 MK_INLINE REAL RFN(row_max)(const REAL *x, int64_t n) {
     REAL best = -(REAL)INFINITY;
     int64_t i = 0;
     if (n >= LANES) {
         RFN(vec) m[4];
-        for (int j = 0; j < 4; j++) m[j] = RFN(load)(x);
+        for (int j = 0; j < 4; j++) m[j] = (RFN(vec))best;
         for (; i + 4 * LANES <= n; i += 4 * LANES)
-            for (int j = 0; j < 4; j++) m[j] = __builtin_elementwise_max(m[j], RFN(load)(x + i + j * LANES));
-        for (; i + LANES <= n; i += LANES) m[0] = __builtin_elementwise_max(m[0], RFN(load)(x + i));
-        m[0] = __builtin_elementwise_max(__builtin_elementwise_max(m[0], m[1]), __builtin_elementwise_max(m[2], m[3]));
-        best = __builtin_reduce_max(m[0]);
+            for (int j = 0; j < 4; j++) m[j] = LARGER_OF(RFN(load)(x + i + j * LANES), m[j]);
+        for (; i + LANES <= n; i += LANES) m[0] = LARGER_OF(RFN(load)(x + i), m[0]);
+        best = RFN(largest_lane)(LARGER_OF(LARGER_OF(m[0], m[1]), LARGER_OF(m[2], m[3])));
     }
-    for (; i < n; i++) best = x[i] > best ? x[i] : best;
+    for (; i < n; i++) best = LARGER_OF(x[i], best);
     return best;
 }
 

@@ -62,11 +62,14 @@ void mk_attention_backward(const mk_tensor *_Nonnull dq, const mk_tensor *_Nonnu
 
 // Softmax cross-entropy of logits [n, V] (rows) against targets i64 [n]; target == ignore_index: loss 0, gradient 0.
 // loss[i] = lse_i - logit_i[target_i] (label_smoothing s: (1-s) of it + s * (lse_i - mean(logits_i))) + z_loss * lse_i^2.
-// loss and lse: f32 (f64) contiguous [n]. dlogits (NULL, or rows of any floating dtype; may be logits itself) gets
+// loss: f32 (f64) contiguous [n]. statistics: of loss's dtype, [2, n] with contiguous rows: the largest scaled logit of each row and
+// sum_j exp(logit_ij - largest_i), so lse = statistics[0] + log(statistics[1]). With loss NULL they are what an earlier call
+// has left, and only the gradient is computed. dlogits (NULL, or rows of any floating dtype; may be logits itself) gets
 // row_scale * d loss[i] / d logits.  Logits are multiplied by logit_scale first (gradient included).
-void mk_cross_entropy(const mk_tensor *_Nonnull loss, const mk_tensor *_Nonnull lse, const mk_tensor *_Nullable dlogits,
-                      const mk_tensor *_Nonnull logits, const mk_tensor *_Nonnull targets, int64_t ignore_index,
-                      double label_smoothing, double z_loss, double logit_scale, double row_scale);
+void mk_cross_entropy(const mk_tensor *_Nullable loss, const mk_tensor *_Nonnull statistics,
+                      const mk_tensor *_Nullable dlogits, const mk_tensor *_Nonnull logits,
+                      const mk_tensor *_Nonnull targets, int64_t ignore_index, double label_smoothing, double z_loss,
+                      double logit_scale, double row_scale);
 
 #if defined(__cplusplus)
 }

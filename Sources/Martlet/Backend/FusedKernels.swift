@@ -67,21 +67,47 @@ extension Kernels {
 
     // MARK: losses
 
-    /// Losses and log Σ exp of the rows of logits, and, where it is given, the gradient times `scale`, which may be the
-    /// logits' own memory.
+    /// What the cross-entropy of rows of logits depends on besides them.
+    struct CrossEntropyOptions {
+        var ignoreIndex: Int
+        var smoothing, zLoss, logitScale: Double
+    }
+
+    /// Losses [n] of the rows of logits, with `statistics` [2, n], from which a gradient can be computed later: the
+    /// largest scaled logit of a row and Σ exp of the others' distance to it. `gradient`, which may be the logits' own
+    /// memory, is computed at once, times `scale`.
     static func crossEntropy(
-        _ losses: Tensor, _ lse: Tensor, gradient: Tensor?, _ logits: Tensor, _ targets: Tensor, ignoreIndex: Int,
-        smoothing: Double, zLoss: Double, logitScale: Double, scale: Double
+        _ losses: Tensor, _ statistics: Tensor, gradient: Tensor?, _ logits: Tensor, _ targets: Tensor,
+        _ options: CrossEntropyOptions, scale: Double
     ) {
         let span = KernelSpan()
         var l = losses.descriptor()
-        var z = lse.descriptor()
+        var s = statistics.descriptor()
         var x = logits.descriptor()
         var t = targets.descriptor()
         withOptional(gradient) {
-            mk_cross_entropy(&l, &z, $0, &x, &t, Int64(ignoreIndex), smoothing, zLoss, logitScale, scale)
+            mk_cross_entropy(
+                &l, &s, $0, &x, &t, Int64(options.ignoreIndex), options.smoothing, options.zLoss, options.logitScale,
+                scale)
         }
         span.end("crossEntropy", gradient ?? losses, logits, targets)
+    }
+
+    /// The gradient of the logits times `scale`, from the statistics of `crossEntropy`.
+    static func crossEntropyBackward(
+        _ gradient: Tensor, _ statistics: Tensor, _ logits: Tensor, _ targets: Tensor, _ options: CrossEntropyOptions,
+        scale: Double
+    ) {
+        if gradient.count == 0 { return }
+        let span = KernelSpan()
+        var s = statistics.descriptor()
+        var g = gradient.descriptor()
+        var x = logits.descriptor()
+        var t = targets.descriptor()
+        mk_cross_entropy(
+            nil, &s, &g, &x, &t, Int64(options.ignoreIndex), options.smoothing, options.zLoss, options.logitScale, scale
+        )
+        span.end("crossEntropyGradient", gradient, logits, targets)
     }
 
     // MARK: transformers

@@ -53,9 +53,11 @@ extension Tensor {
         let (n, classes, width) = (index.count, weight.dims[0], weight.dims[1])
         let wantsX = isGradEnabled && x.requiresGrad
         let wantsWeight = isGradEnabled && weight.requiresGrad
-        let (losses, lse, dx, dw): (Tensor, Tensor, Tensor?, Tensor?) = noGrad {
+        let (losses, statistics, dx, dw): (Tensor, Tensor, Tensor?, Tensor?) = noGrad {
             let losses = Tensor(uninitialized: Dims([n]), type)
-            let lse = Tensor(uninitialized: Dims([n]), type)
+            let statistics = Tensor(uninitialized: Dims([2, n]), type)
+            let options = Kernels.CrossEntropyOptions(
+                ignoreIndex: ignoreIndex, smoothing: smoothing, zLoss: zLoss, logitScale: logitScale)
             let dx = wantsX ? Tensor(uninitialized: x.dims, dtype) : nil
             // Summed over chunks in float32, whatever the weight's type.
             let dw = wantsWeight ? Tensor(uninitialized: Dims([classes, width]), type) : nil
@@ -72,9 +74,8 @@ extension Tensor {
                 let gradient: Tensor? =
                     wantsX || wantsWeight ? (dtype == type ? logits : Tensor(uninitialized: logits.dims, dtype)) : nil
                 Kernels.crossEntropy(
-                    losses.narrow(0, start: start, length: count), lse.narrow(0, start: start, length: count),
-                    gradient: gradient, logits, index.narrow(0, start: start, length: count),
-                    ignoreIndex: ignoreIndex, smoothing: smoothing, zLoss: zLoss, logitScale: logitScale,
+                    losses.narrow(0, start: start, length: count), statistics.narrow(1, start: start, length: count),
+                    gradient: gradient, logits, index.narrow(0, start: start, length: count), options,
                     scale: 1 / divisor)
                 if let dx, let gradient {
                     Kernels.matmul(dx.narrow(0, start: start, length: count), gradient, w.readable)
@@ -84,13 +85,14 @@ extension Tensor {
                 }
                 start += count
             }
-            return (losses, lse, dx, dw)
+            return (losses, statistics, dx, dw)
         }
         let loss = noGrad { losses.sum() / divisor }
         let entropy = noGrad {
             if zLoss == 0 { return loss }
             let kept = (index .!= Double(ignoreIndex)).to(type)
-            return (losses - lse.square() * kept * zLoss).sum() / divisor
+            let logSums = statistics[0] + statistics[1].log()
+            return (losses - logSums.square() * kept * zLoss).sum() / divisor
         }
         let result = zLoss == 0 ? loss.alias() : loss
         result.record("linearCrossEntropy", x, weight) { node in

@@ -83,13 +83,10 @@ extension Tensor {
         let n = index.count
         let type = dtype.accumulator
         let losses = Tensor(uninitialized: Dims([n]), type)
-        let lse = Tensor(uninitialized: Dims([n]), type)
-        func run(_ gradient: Tensor?) {
-            Kernels.crossEntropy(
-                losses, lse, gradient: gradient, self, index, ignoreIndex: ignoreIndex, smoothing: smoothing,
-                zLoss: zLoss, logitScale: logitScale, scale: 1)
-        }
-        if n > 0 { run(nil) }
+        let statistics = Tensor(uninitialized: Dims([2, n]), type)
+        let options = Kernels.CrossEntropyOptions(
+            ignoreIndex: ignoreIndex, smoothing: smoothing, zLoss: zLoss, logitScale: logitScale)
+        if n > 0 { Kernels.crossEntropy(losses, statistics, gradient: nil, self, index, options, scale: 1) }
         losses.record("crossEntropy", self) { node in
             node.save(self)
             return { ctx, g in
@@ -104,13 +101,8 @@ extension Tensor {
                 // multiplied before anything is rounded to half precision.
                 let factor = g.commonValue
                 let dx = Tensor(uninitialized: logits.dims, factor == nil ? type : logits.dtype)
-                if dx.count > 0 {
-                    let scratch = Tensor(uninitialized: Dims([n]), type)
-                    Kernels.crossEntropy(
-                        scratch, scratch, gradient: dx, logits, index, ignoreIndex: ignoreIndex, smoothing: smoothing,
-                        zLoss: zLoss, logitScale: logitScale, scale: factor ?? 1)
-                    if factor == nil { dx.mulInPlace(g.unsqueeze(1)) }
-                }
+                Kernels.crossEntropyBackward(dx, statistics, logits, index, options, scale: factor ?? 1)
+                if factor == nil { dx.mulInPlace(g.unsqueeze(1)) }
                 ctx.give(0, dx.to(logits.dtype))
             }
         }
