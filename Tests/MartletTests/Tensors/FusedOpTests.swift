@@ -201,6 +201,38 @@ import Testing
         #expect(grad(of: loss.sum(), wrt: x).toArray(Double.self) == [0, 0, -1, 1])
     }
 
+    /// Rows are read in pieces: the largest logit may come late, and a whole piece may be left out by -infinity.
+    @Test(arguments: [DType.float64, .float32, .bfloat16]) func crossEntropyOfLongRows(_ dtype: DType) {
+        let classes = 2_345
+        let logits = numbers([6, classes], dtype, 31, std: 3)
+        logits[1] = logits[1].sort(dim: 0).values
+        logits[2] = logits[2].sort(dim: 0, descending: true).values
+        logits[3][1_500] = Tensor(200)
+        logits[4] = Tensor.cat([Tensor.full([1_100], -.infinity, dtype: dtype), logits[4][1_100..<classes]], dim: 0)
+        logits[5] = Tensor.cat([logits[5][0..<700], Tensor.full([classes - 700], -.infinity, dtype: dtype)], dim: 0)
+        let targets = Tensor([0, classes - 1, 512, 1_500, 1_100, 511])
+        for (scale, smoothing, zLoss) in [(1.0, 0.0, 0.0), (0.3, 0, 0.01), (1, 0.1, 0), (-0.2, 0.1, 0.001)] {
+            // -infinity has no mean, and with a negative factor it would be the largest.
+            let rows = smoothing == 0 && scale > 0 ? 6 : 4
+            let (x, t) = (logits[0..<rows].detach().requiringGrad(), targets[0..<rows])
+            let loss = x.crossEntropy(
+                t, labelSmoothing: smoothing, zLoss: zLoss, logitScale: scale, reduction: .none)
+            let exact = x.detach().double().requiringGrad()
+            let y = exact * scale
+            let lse = y.logSumExp(dim: 1)
+            let own = lse - y.gather(1, t.unsqueeze(1)).squeeze(1)
+            // Without smoothing nothing may come of rows' means, which are infinite.
+            let smooth = smoothing == 0 ? own : own * (1 - smoothing) + (lse - y.mean(dim: 1)) * smoothing
+            let expected = smooth + lse.square() * zLoss
+            let tolerance = dtype == .float64 ? 1e-12 : 2e-6
+            #expect(difference(loss, expected, rtol: tolerance, atol: tolerance) == nil, "\(dtype), \(scale)")
+            let found = grad(of: loss.sum(), wrt: x)
+            let wanted = grad(of: expected.sum(), wrt: exact)
+            let (rtol, atol) = dtype == .bfloat16 ? (0.004, 1e-6) : (tolerance, tolerance / 10)
+            #expect(difference(found, wanted, rtol: rtol, atol: atol) == nil, "\(dtype), \(scale)")
+        }
+    }
+
     @Test func allTargetsIgnored() {
         let x = numbers([2, 3], .float32, 1).requiringGrad()
         let loss = x.crossEntropy(Tensor([-100, -100]))
