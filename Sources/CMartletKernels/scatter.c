@@ -4,43 +4,67 @@
 
 #pragma clang fp contract(off)
 
-#define BLOCK 1024
+// Elements whose places are computed at once.
+#define BLOCK 512
 
-// Positions from..<to of the run whose target is in low..<high, without a branch that could not be predicted.
-static int64_t pick(const mk_scatter_run *run, int32_t *picked, int64_t from, int64_t to) {
+typedef struct {
+    bool (*offsets)(int64_t *offsets, const char *index, int64_t n, const mk_scatter_targets *targets);
+} scatter_table;
+
+#define MK_KERNELS "scatter_kernels.h"
+#include "mk_each_isa.h"
+static const scatter_table *const scatter_tables[MK_ISA_COUNT] = MK_ISA_TABLES(scatter_table);
+
+// The positions of a block with low <= k < high, without a branch that could not be predicted. Their offsets are moved
+// to the front.
+static int64_t pick(int32_t *positions, int64_t *offsets, const mk_scatter_targets *targets, const char *index,
+                    int64_t n) {
     int64_t count = 0;
-    for (int64_t i = from; i < to; i++) {
-        int64_t k = *(const int64_t *)(run->index + i * run->index_stride);
-        k += k < 0 ? run->size : 0;
-        picked[count] = (int32_t)(i - from);
-        count += (k >= run->low) & (k < run->high);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t k = *(const int64_t *)(const void *)(index + i * targets->index_stride);
+        k += k < 0 ? targets->size : 0;
+        positions[count] = (int32_t)i;
+        offsets[count] = offsets[i];
+        count += (k >= targets->low) & (k < targets->high);
     }
     return count;
 }
 
+bool mk_scatter_run_to(const mk_scatter_targets *targets, mk_scatter_run run, const char *index, int64_t n) {
+    const bool picks = targets->low > 0 || targets->high < targets->size;
+    int64_t offsets[BLOCK];
+    int32_t positions[BLOCK];
+    run.offsets = offsets;
+    run.positions = picks ? positions : NULL;
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        const int64_t count = mk_min64(BLOCK, n - i);
+        if (!MK_TABLE(scatter_tables)->offsets(offsets, index, count, targets)) return false;
+        run.n = picks ? pick(positions, offsets, targets, index, count) : count;
+        targets->fn(&run);
+        index += BLOCK * targets->index_stride;
+        run.out += BLOCK * targets->out_stride;
+        run.src += BLOCK * run.src_stride;
+    }
+    return true;
+}
+
 // `t` is the target's value and `s` the source's, both in the type of the computation.
 #define MK_SCATTER(NAME, OUT, SRC, LOAD_OUT, LOAD_SRC, STORE, COMPUTE, ALPHA, EXPRESSION)                              \
-    static inline __attribute__((always_inline)) void NAME##_at(const mk_scatter_run *run, int64_t i) {                \
+    static inline __attribute__((always_inline)) void NAME##_at(const mk_scatter_run *run, int64_t i, int64_t from) {  \
         COMPUTE alpha = (COMPUTE)run->ALPHA;                                                                           \
         (void)alpha;                                                                                                   \
-        int64_t k = *(const int64_t *)(run->index + i * run->index_stride);                                            \
-        k += k < 0 ? run->size : 0;                                                                                    \
-        OUT *target = (OUT *)(void *)(run->out + i * run->out_stride + k * run->step);                                 \
-        COMPUTE s = (COMPUTE)LOAD_SRC(*(const SRC *)(run->src + i * run->src_stride));                                 \
+        OUT *target = (OUT *)(void *)(run->out + run->offsets[i]);                                                     \
+        COMPUTE s = (COMPUTE)LOAD_SRC(*(const SRC *)(run->src + from * run->src_stride));                              \
         COMPUTE t = (COMPUTE)LOAD_OUT(*target);                                                                        \
         (void)t;                                                                                                       \
         *target = (OUT)STORE((EXPRESSION));                                                                            \
     }                                                                                                                  \
     static void NAME(const mk_scatter_run *pointer) {                                                                  \
         const mk_scatter_run run = *pointer;                                                                           \
-        if (run.low == 0 && run.high == run.size) {                                                                    \
-            for (int64_t i = 0; i < run.n; i++) NAME##_at(&run, i);                                                    \
-            return;                                                                                                    \
-        }                                                                                                              \
-        for (int64_t i = 0; i < run.n; i += BLOCK) {                                                                   \
-            int32_t picked[BLOCK];                                                                                     \
-            int64_t count = pick(&run, picked, i, mk_min64(i + BLOCK, run.n));                                         \
-            for (int64_t j = 0; j < count; j++) NAME##_at(&run, i + picked[j]);                                        \
+        if (run.positions) {                                                                                           \
+            for (int64_t i = 0; i < run.n; i++) NAME##_at(&run, i, run.positions[i]);                                  \
+        } else {                                                                                                       \
+            for (int64_t i = 0; i < run.n; i++) NAME##_at(&run, i, i);                                                 \
         }                                                                                                              \
     }
 

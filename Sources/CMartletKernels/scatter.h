@@ -4,19 +4,30 @@
 
 #include "include/mk_index.h"
 
-// For i in 0..<n with low <= k < high, where k is index[i]: `out` at i * out_stride + k * step (mode)= src[i].
-// Strides are in bytes; indices are checked already and count from the end of `size` where negative.
+// For i in 0..<n: `out` at offsets[i] (mode)= `src` at positions[i] * src_stride, or at i * src_stride where positions is
+// NULL. Offsets and strides are in bytes.
 typedef struct mk_scatter_run {
     char *out;
-    const char *index;
+    const int64_t *offsets;
     const char *src;
-    int64_t n;
-    int64_t out_stride, index_stride, src_stride;
-    int64_t size, step, low, high;
+    const int32_t *positions;
+    int64_t n, src_stride;
     double alpha; // ADD multiplies src by it
     int64_t integer_alpha;
 } mk_scatter_run;
 typedef void (*mk_scatter_fn)(const mk_scatter_run *run);
+
+// Element i of a run goes to i * out_stride + k * step, where k is its index, which counts from the end of `size` where
+// it is negative. Elements with k outside low..<high are left out.
+typedef struct mk_scatter_targets {
+    mk_scatter_fn fn;
+    int64_t size, low, high;
+    int64_t step, out_stride, index_stride;
+} mk_scatter_targets;
+
+// Scatters n elements: `run` says from where and to where, but for the offsets and positions, which are computed here
+// from the indices. False, with some of them done, where an index is outside -size..<size.
+bool mk_scatter_run_to(const mk_scatter_targets *targets, mk_scatter_run run, const char *index, int64_t n);
 
 // src's dtype is out's, or F32 for ADD to a half dtype.
 mk_scatter_fn mk_scatter_kernel(mk_scatter_mode mode, int32_t out_dtype, int32_t src_dtype);

@@ -11,13 +11,11 @@
 typedef struct scatter_job {
     mk_walk lines;  // out, index, src, each with dim taken out
     int64_t length; // of a line
-    int64_t out_step, index_step, src_step;
-    int64_t size; // of out along dim
+    int64_t index_step, src_step;
     int64_t grain, parts;
     bool along_lines; // the inner loop runs along dim, not across lines
-    mk_scatter_fn fn;
-    double alpha;
-    int64_t integer_alpha;
+    mk_scatter_targets targets;
+    mk_scatter_run run;
 } scatter_job;
 
 // Lines share no target, and a line's targets are met in order of position by whoever owns them. Chunk c has lines
@@ -27,42 +25,33 @@ static void scatter_chunk(void *context, int64_t chunk) {
     int64_t begin = chunk / job->parts * job->grain;
     int64_t end = mk_min64(begin + job->grain, job->lines.count);
     int64_t part = chunk % job->parts;
-    mk_scatter_run run = {
-        .size = job->size,
-        .step = job->out_step,
-        .low = job->size * part / job->parts,
-        .high = job->size * (part + 1) / job->parts,
-        .alpha = job->alpha,
-        .integer_alpha = job->integer_alpha,
-    };
+    const int64_t *across = job->lines.strides[0];
+    mk_scatter_targets targets = job->targets;
+    mk_scatter_run run = job->run;
+    targets.low = targets.size * part / job->parts;
+    targets.high = targets.size * (part + 1) / job->parts;
+    targets.out_stride = job->along_lines ? 0 : across[0];
+    targets.index_stride = job->along_lines ? job->index_step : across[1];
+    run.src_stride = job->along_lines ? job->src_step : across[2];
+    // Indices are checked already.
     mk_runs runs;
     if (job->along_lines) {
-        run.n = job->length;
-        run.out_stride = 0;
-        run.index_stride = job->index_step;
-        run.src_stride = job->src_step;
         mk_runs_begin(&runs, &job->lines, begin, end);
         while (mk_runs_next(&runs)) {
             for (int64_t i = 0; i < runs.length; i++) {
-                run.out = runs.at[0] + i * job->lines.strides[0][0];
-                run.index = runs.at[1] + i * job->lines.strides[0][1];
-                run.src = runs.at[2] + i * job->lines.strides[0][2];
-                job->fn(&run);
+                run.out = runs.at[0] + i * across[0];
+                run.src = runs.at[2] + i * across[2];
+                mk_scatter_run_to(&targets, run, runs.at[1] + i * across[1], job->length);
             }
         }
         return;
     }
-    run.out_stride = job->lines.strides[0][0];
-    run.index_stride = job->lines.strides[0][1];
-    run.src_stride = job->lines.strides[0][2];
     for (int64_t j = 0; j < job->length; j++) {
         mk_runs_begin(&runs, &job->lines, begin, end);
         while (mk_runs_next(&runs)) {
-            run.n = runs.length;
             run.out = runs.at[0];
-            run.index = runs.at[1] + j * job->index_step;
             run.src = runs.at[2] + j * job->src_step;
-            job->fn(&run);
+            mk_scatter_run_to(&targets, run, runs.at[1] + j * job->index_step, runs.length);
         }
     }
 }
@@ -90,13 +79,12 @@ void mk_scatter_into(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor
 
     scatter_job job = {
         .length = index->shape[dim],
-        .out_step = mk_byte_stride(out, dim),
         .index_step = mk_byte_stride(index, dim),
         .src_step = mk_byte_stride(src, dim),
-        .size = out->shape[dim],
-        .fn = mk_scatter_kernel(mode, out->dtype, src->dtype),
-        .alpha = alpha,
-        .integer_alpha = (int64_t)alpha,
+        .targets = {.fn = mk_scatter_kernel(mode, out->dtype, src->dtype),
+                    .size = out->shape[dim],
+                    .step = mk_byte_stride(out, dim)},
+        .run = {.alpha = alpha, .integer_alpha = (int64_t)alpha},
     };
     // Elsewhere index may be smaller than out.
     mk_tensor target = *out;
@@ -106,7 +94,7 @@ void mk_scatter_into(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor
     mk_walk_init(&job.lines, 3, operands, true);
     if (job.lines.count > 0 && job.length > 0) {
         const int64_t *across = job.lines.strides[0];
-        int64_t step = magnitude(job.src_step) + magnitude(job.index_step) + magnitude(job.out_step);
+        int64_t step = magnitude(job.src_step) + magnitude(job.index_step) + magnitude(job.targets.step);
         job.along_lines = job.lines.shape[0] == 1 ||
                           step < magnitude(across[0]) + magnitude(across[1]) + magnitude(across[2]);
         // Neither lines nor parts decide any result, so they may follow the number of threads.
@@ -115,7 +103,7 @@ void mk_scatter_into(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor
         if (lines * job.length <= MK_GRAIN) job.grain = lines;
         int64_t groups = mk_div_up(lines, job.grain);
         // Every part reads all the indices, which pays from four parts on.
-        int64_t parts = mk_min64(mk_div_up(threads, groups), job.size);
+        int64_t parts = mk_min64(mk_div_up(threads, groups), job.targets.size);
         job.parts = parts >= 4 && lines * job.length > 2 * MK_GRAIN ? parts : 1;
         mk_parallel(groups * job.parts, scatter_chunk, &job);
     }
@@ -133,81 +121,90 @@ void mk_scatter_into(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor
 // Rows of a strip that are fetched before their turn: they lie far apart.
 #define ROWS_AHEAD 16
 #define INDICES_AHEAD 4
+// Bytes that are written while as many of the next line are fetched.
+#define LINE_PIECE 1024
 
 typedef struct strip_job {
     mk_walk lines; // out, index, src, base, each with dim taken out
     int64_t length, size, element;
     int64_t out_step, index_step, src_step, base_step;
     int64_t width, strips; // lines of a strip, strips of a row of `lines`
-    bool along_lines;
+    bool along_lines, is_bad; // is_bad: an index is out of range
     mk_scatter_fn fn;
 } strip_job;
 
-// One line, which is contiguous.
-static void scatter_line(const strip_job *job, const mk_cursor *at, int64_t line, char *buffer) {
-    const int64_t *across = job->lines.strides[0];
+static mk_scatter_targets strip_targets(const strip_job *job) {
+    return (mk_scatter_targets){.fn = job->fn, .size = job->size, .high = job->size};
+}
+
+// One line, which is contiguous. False where an index is out of range.
+static bool scatter_line(const strip_job *job, const mk_cursor *at, int64_t line, char *buffer) {
+    const int64_t *across = job->lines.strides[0], bytes = job->size * job->element;
+    const char *base = at->at[3] + line * across[3], *next = line + 1 < job->lines.shape[0] ? base + across[3] : NULL;
+    char *out = at->at[0] + line * across[0];
+    mk_scatter_targets targets = strip_targets(job);
+    targets.step = job->element;
+    targets.index_stride = job->index_step;
     const mk_scatter_run run = {.out = buffer,
-                                .index = at->at[1] + line * across[1],
                                 .src = at->at[2] + line * across[2],
-                                .n = job->length,
-                                .index_stride = job->index_step,
                                 .src_stride = job->src_step,
-                                .size = job->size,
-                                .step = job->element,
-                                .high = job->size,
                                 .alpha = 1,
                                 .integer_alpha = 1};
-    memcpy(buffer, at->at[3] + line * across[3], (size_t)(job->size * job->element));
-    job->fn(&run);
-    mk_stream(at->at[0] + line * across[0], buffer, job->size * job->element);
+    memcpy(buffer, base, (size_t)bytes);
+    if (!mk_scatter_run_to(&targets, run, at->at[1] + line * across[1], job->length)) return false;
+    mk_ahead ahead = mk_ahead_of(next, bytes);
+    for (int64_t i = 0; i < bytes; i += LINE_PIECE) {
+        mk_fetch(&ahead, LINE_PIECE);
+        mk_stream(out + i, buffer + i, mk_min64(LINE_PIECE, bytes - i));
+    }
+    return true;
 }
 
 // n lines that are neighbours.
-static void scatter_strip(const strip_job *job, const mk_cursor *at, int64_t line, int64_t n, char *buffer) {
+static bool scatter_strip(const strip_job *job, const mk_cursor *at, int64_t line, int64_t n, char *buffer) {
     const int64_t *across = job->lines.strides[0], bytes = n * job->element;
     char *out = at->at[0] + line * job->element;
     const char *base = at->at[3] + line * job->element;
-    mk_scatter_run run = {.out = buffer,
-                          .n = n,
-                          .out_stride = job->element,
-                          .index_stride = across[1],
-                          .src_stride = across[2],
-                          .size = job->size,
-                          .step = bytes,
-                          .high = job->size,
-                          .alpha = 1,
-                          .integer_alpha = 1};
+    mk_scatter_targets targets = strip_targets(job);
+    targets.step = bytes;
+    targets.out_stride = job->element;
+    targets.index_stride = across[1];
+    mk_scatter_run run = {.out = buffer, .src_stride = across[2], .alpha = 1, .integer_alpha = 1};
     for (int64_t k = 0; k < job->size; k++) {
         if (k + ROWS_AHEAD < job->size) mk_fetch_all(base + (k + ROWS_AHEAD) * job->base_step, bytes);
         memcpy(buffer + k * bytes, base + k * job->base_step, (size_t)bytes);
     }
     for (int64_t j = 0; j < job->length; j++) {
-        run.index = at->at[1] + line * across[1] + j * job->index_step;
+        const char *index = at->at[1] + line * across[1] + j * job->index_step;
         run.src = at->at[2] + line * across[2] + j * job->src_step;
         if (j + INDICES_AHEAD < job->length) {
-            mk_fetch_all(run.index + INDICES_AHEAD * job->index_step, n * across[1]);
+            mk_fetch_all(index + INDICES_AHEAD * job->index_step, n * across[1]);
             mk_fetch_all(run.src + INDICES_AHEAD * job->src_step, n * across[2]);
         }
-        job->fn(&run);
+        if (!mk_scatter_run_to(&targets, run, index, n)) return false;
     }
     for (int64_t k = 0; k < job->size; k++) mk_stream(out + k * job->out_step, buffer + k * bytes, bytes);
+    return true;
 }
 
 static void strips_range(void *context, int64_t begin, int64_t end) {
-    const strip_job *job = context;
+    strip_job *job = context;
     const int64_t bytes = job->width * job->size * job->element;
     char *buffer = mk_scratch(bytes);
-    for (int64_t unit = begin; unit < end; unit++) {
+    bool good = true;
+    for (int64_t unit = begin; good && unit < end; unit++) {
         const int64_t line = unit % job->strips * job->width;
         mk_cursor cursor;
         mk_cursor_seek(&job->lines, &cursor, unit / job->strips);
-        if (job->along_lines) scatter_line(job, &cursor, line, buffer);
-        else scatter_strip(job, &cursor, line, mk_min64(job->width, job->lines.shape[0] - line), buffer);
+        good = job->along_lines
+                   ? scatter_line(job, &cursor, line, buffer)
+                   : scatter_strip(job, &cursor, line, mk_min64(job->width, job->lines.shape[0] - line), buffer);
     }
+    if (!good) __atomic_store_n(&job->is_bad, true, __ATOMIC_RELAXED);
     mk_scratch_free(buffer, bytes);
 }
 
-// False where strips would not pay or lines are not whole.
+// False where strips would not pay, lines are not whole or an index is out of range.
 static bool scatter_strips(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor *base, const mk_tensor *index,
                            const mk_tensor *src, int32_t dim) {
     if (!mk_streams(out, 1, &base) || index->shape[dim] == 0) return false;
@@ -241,14 +238,15 @@ static bool scatter_strips(mk_scatter_mode mode, const mk_tensor *out, const mk_
     mk_parallel_range(mk_walk_rows(&job.lines) * job.strips,
                       job.along_lines ? mk_stream_grain(job.size, true) : 1, strips_range, &job);
     mk_finish_stores();
-    return true;
+    return !job.is_bad;
 }
 
 int64_t mk_scatter(mk_scatter_mode mode, const mk_tensor *out, const mk_tensor *base, const mk_tensor *index,
                    const mk_tensor *src, int32_t dim) {
-    int64_t bad = mk_first_out_of_range(index, out->shape[dim]);
-    if (bad >= 0 || scatter_strips(mode, out, base, index, src, dim)) return bad;
+    if (scatter_strips(mode, out, base, index, src, dim)) return -1;
+    const int64_t bad = mk_first_out_of_range(index, out->shape[dim]);
+    if (bad >= 0) return bad;
     mk_copy(out, base);
     mk_scatter_into(mode, out, index, src, dim, 1.0);
-    return bad;
+    return -1;
 }

@@ -14,7 +14,8 @@ extern "C" {
 // out[i, j, k] = in[index[i, j, k], j, k] for dim 0, and so on: torch.gather. out and index have one shape.
 int64_t mk_gather(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull in, const mk_tensor *_Nonnull index, int32_t dim);
 // out = base, of its shape and dtype, then out[index[i, j, k], j, k] (mode)= src[i, j, k]; index and src have one shape (src
-// may be broadcast by zero strides). Repeated targets are combined in row-major order of index (deterministic).
+// may be broadcast by zero strides). Repeated targets are combined in row-major order of index (deterministic). Where an index
+// is out of range, parts of an `out` that is not base's memory may have been written.
 int64_t mk_scatter(mk_scatter_mode mode, const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull base,
                    const mk_tensor *_Nonnull index, const mk_tensor *_Nonnull src, int32_t dim);
 // out[.., i, ..] = in[.., index[i], ..] along dim; index has rank 1. Rows that are contiguous are copied with memcpy speed.

@@ -254,6 +254,23 @@ import Testing
         expectMessage(scattered, "[scatter]", "[2, 2]", "[2, 1]")
     }
 
+    /// Large ones are made strip by strip, where indices are looked at on the way.
+    @Test func scatteringFar() async {
+        let rows = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            let index = Tensor.zeros([300, 2100], dtype: .int64)
+            index[299, 2099] = Tensor(4096)
+            _ = Tensor.zeros([4096, 2100]).scatterAdd(0, index, Tensor(1.0))
+        }
+        expectMessage(rows, "[scatterAdd]", "index 4096", "dimension 0 of size 4096")
+        let columns = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            let index = Tensor.zeros([4096, 300], dtype: .int64)
+            index[7, 8] = Tensor(-2101)
+            index[4000, 1] = Tensor(5000)
+            _ = Tensor.zeros([4096, 2100]).scatterAdd(1, index, Tensor(1.0))
+        }
+        expectMessage(columns, "[scatterAdd]", "index -2101", "dimension 1 of size 2100")
+    }
+
     @Test func memoryThatIsNotThere() async {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             _ = Tensor.empty([1 << 20, 1 << 20, 1 << 10])
