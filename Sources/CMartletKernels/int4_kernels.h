@@ -3,6 +3,15 @@
 // 32 + i in its high half, each 8 more than its value.
 #if !REAL_IS_DOUBLE
 
+// `blocks` of 64 weights of 4 bits times their factors, of which each block has two.
+MK_INLINE void RFN(int4_row)(REAL *restrict out, const uint8_t *restrict b, const REAL *scale, int64_t blocks) {
+    for (int64_t block = 0; block < blocks; block++, b += 32, out += 64, scale += 2)
+        for (int i = 0; i < 32; i++) {
+            out[i] = (REAL)((int32_t)(b[i] & 15) - 8) * scale[0];
+            out[32 + i] = (REAL)((int32_t)(b[i] >> 4) - 8) * scale[1];
+        }
+}
+
 // c[i * c_row] for some rows of a and one output.
 MK_INLINE void RFN(int4_dots)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const uint8_t *b,
                               const REAL *scale, const int rows, int64_t blocks) {
@@ -71,7 +80,7 @@ MK_INLINE void RFN(int4_pairs)(REAL *c, int64_t c_row, const uint16_t *a, int64_
 }
 #endif
 
-// out[0..<m, 0..<n], all of k. How an element is summed depends neither on the number of rows nor on where tiles are
+// out[0..<m, 0..<n], all of k, for few rows. How an element is summed depends neither on the number of rows nor on where tiles are
 // cut.
 static void RFN(int4_product)(const product *g, const char *a, const char *b, char *out, int64_t m, int64_t n,
                               void *scratch) {

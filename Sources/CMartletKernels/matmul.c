@@ -9,6 +9,8 @@
 #include "mk_rows.h"
 
 enum { THIN_ROWS = 8, INT4_GROUP = 32 };
+// From so many rows on, weights of 4 bits are unpacked once for all of them.
+enum { INT4_UNPACKS = 48 };
 
 // One batch element's geometry; strides in elements.
 typedef struct {
@@ -53,6 +55,11 @@ typedef struct {
     int64_t scratch_bytes;
 } product_job;
 
+// Where the factors of column j begin.
+static const void *group_scale_of(const product *g, int64_t j) {
+    return (const char *)g->group_scale + j * (g->k / INT4_GROUP) * mk_size_of(g->a_dtype);
+}
+
 static void run_tiles(void *context, int64_t chunk) {
     const product_job *job = context;
     const product *g = &job->g;
@@ -68,8 +75,7 @@ static void run_tiles(void *context, int64_t chunk) {
         int64_t j = rest % job->tiles_n * g->tile_n, batch = rest / job->tiles_n;
         product local = *g;
         if (g->scale) local.scale = (const float *)g->scale + j;
-        if (g->group_scale)
-            local.group_scale = (const char *)g->group_scale + j * (g->k / INT4_GROUP) * mk_size_of(g->a_dtype);
+        if (g->group_scale) local.group_scale = group_scale_of(g, j);
         job->fn(&local, job->a + batch * job->a_batch + i * g->a_row * a_bytes,
                 job->b + batch * job->b_batch + j * g->b_column * b_bytes,
                 job->out + batch * job->out_batch + (i * g->out_row + j * g->out_column) * out_bytes,
@@ -139,7 +145,8 @@ static void panel_product(const product *g, const product_kernels *kernels, cons
     const int64_t rounds = mk_max64(mk_div_up(least, threads), job.row_strips >= 10 * threads ? 2 : 1);
     job.row_blocks = mk_min64(job.row_strips, rounds * threads);
     job.column_blocks = mk_div_up(threads, job.row_blocks);
-    const bool widens = !g->pairs && g->b_row == 1 && g->b_dtype != (bytes == 8 ? MK_F64 : MK_F32);
+    const int32_t as_it_lies = g->pairs ? MK_BF16 : bytes == 8 ? MK_F64 : MK_F32;
+    const bool widens = g->b_row == 1 && g->b_dtype != as_it_lies;
     job.temporary_bytes = widens ? columns * g->k * bytes : 0;
     const int64_t panel_bytes = (mk_min64(mk_div_up(g->n, columns) * columns, width) * steps + 16) * bytes;
     job.panel = mk_scratch(panel_bytes);
@@ -150,6 +157,7 @@ static void panel_product(const product *g, const product_kernels *kernels, cons
         job.b = b + j * g->b_column * mk_size_of(g->b_dtype);
         job.out = out + j * g->out_column * mk_size_of(g->out_dtype);
         if (g->scale) job.g.scale = (const float *)g->scale + j;
+        if (g->group_scale) job.g.group_scale = group_scale_of(g, j);
         const int64_t m = (mk_div_up(job.row_strips, job.row_blocks)) * rows, n = job.strips * columns;
         job.scratch_bytes =
             (m * job.g.tile_k + 16 + (keeps ? m * n : rows * columns) + columns + rows * job.g.tile_k) * bytes;
@@ -257,7 +265,8 @@ static int64_t plan_product(product_job *plan, const mk_tensor *out, const mk_te
         const int64_t rows = kernels->rows, columns = kernels->columns;
         g->direct = g->k > 0 && !scale && alpha == 1 && (beta == 0 || beta == 1) && g->out_column == 1 &&
                     g->out_dtype == (kernels->bytes == 8 ? MK_F64 : MK_F32);
-        g->pairs = batch == 1 && !scale && g->a_dtype == MK_BF16 && g->b_dtype == MK_BF16 &&
+        // Integers of 8 bits are exact in bfloat16.
+        g->pairs = batch == 1 && g->a_dtype == MK_BF16 && g->b_dtype == (scale ? MK_I8 : MK_BF16) &&
                    mk_matmul_takes_pairs(g->m, g->n, g->k, g->a_row, g->a_column, g->b_row, g->b_column);
         if (batch == 1 && is_large(g->m, g->n, g->k) && (g->direct || g->pairs || g->k <= DEEPEST)) {
             // What is written straight to out is added there, too: a long k in several products.
@@ -359,6 +368,12 @@ static int64_t plan_int4(product_job *plan, const mk_tensor *out, const mk_tenso
         .out = out->data,
     };
     product *g = &job.g;
+    if (g->m >= INT4_UNPACKS && g->k <= DEEPEST && is_large(g->m, g->n, g->k)) {
+        g->direct = g->out_column == 1 && g->out_dtype == MK_F32;
+        g->pairs = g->pairs && g->a_row % 2 == 0;
+        panel_product(g, MK_TABLE(f32_kernels), job.a, job.b, job.out);
+        return 0;
+    }
     // Few columns, so that a tile's weights stay in the first cache while its rows go by.
     g->tile_m = mk_min64(g->m, 64);
     g->tile_n = mk_min64(g->n, 64);

@@ -50,6 +50,8 @@ static void RFN(write_block)(const product *g, char *out, const REAL *c, int64_t
     }
 }
 
+#include "int4_kernels.h"
+
 // out[m0..., n0...] of one batch element: at most g->tile_m x g->tile_n, all of k. Each element is summed over k in
 // order, in blocks of g->tile_k, whatever the tile is.
 static void RFN(product_tile)(const product *g, const char *a, const char *b, char *out, int64_t m, int64_t n,
@@ -96,10 +98,50 @@ static void RFN(product_tile)(const product *g, const char *a, const char *b, ch
     if (!g->direct) RFN(write_block)(g, out, c, n_padded, m, n, row);
 }
 
+#if !REAL_IS_DOUBLE
+// Columns of b that are stored as integers, packed like those of numbers: int8 as they are, which bfloat16 holds
+// exactly, weights of 4 bits times their factors. `temporary` has room for NR * k elements.
+MK_INLINE void RFN(pack_integers)(const product *g, REAL *out, const char *b, int64_t first, int64_t columns,
+                                  REAL *temporary) {
+    const int64_t step = g->group_scale ? 2 : 1, factors = g->k / INT4_GROUP, factor = mk_size_of(g->a_dtype);
+    REAL row[RFN(PACK_DEPTH)] = {0};
+    for (int64_t s = 0; s < columns; s += NR, out += NR * g->steps) {
+        const int count = columns - s < NR ? (int)(columns - s) : NR;
+        for (int64_t p = 0; p < g->k; p += RFN(PACK_DEPTH)) {
+            const int64_t depth = mk_min64(g->k - p, RFN(PACK_DEPTH)), length = g->pairs ? depth / 2 : depth;
+            for (int i = 0; i < count; i++) {
+                const int64_t column = first + s + i;
+                const char *at = b + column * g->b_column + p / step;
+                REAL *to = g->pairs ? row : temporary + i * length;
+                mk_fetch_all(at + NR * g->b_column, depth / step);
+                if (g->group_scale) {
+                    REAL scale[RFN(PACK_DEPTH) / INT4_GROUP];
+                    const char *own = (const char *)g->group_scale + (column * factors + p / INT4_GROUP) * factor;
+                    RFN(convert_in)(scale, own, g->a_dtype, depth / INT4_GROUP);
+                    RFN(int4_row)(to, (const uint8_t *)at, scale, depth / 64);
+                } else {
+                    RFN(convert_in)(to, at, MK_I8, depth);
+                }
+#if MICRO_HAS_PAIRS
+                if (g->pairs) RFN(round_row)(temporary + i * length, row, depth);
+#endif
+            }
+            RFN(transpose_strip)(out + (g->pairs ? p / 2 : p) * NR, NR, NR, temporary, length, count, length);
+        }
+    }
+}
+#endif
+
 // Strips first..<last of NR columns of b, all of k, packed to where they belong in `panel`.
 static void RFN(pack_panel)(const product *g, const char *b, int64_t first, int64_t last, void *panel,
                             void *temporary) {
     const int64_t columns = mk_min64(g->n, last * NR) - first * NR;
+#if !REAL_IS_DOUBLE
+    if (g->group_scale || (g->pairs && g->b_dtype == MK_I8)) {
+        RFN(pack_integers)(g, (REAL *)panel + first * NR * g->steps, b, first * NR, columns, temporary);
+        return;
+    }
+#endif
 #if MICRO_HAS_PAIRS
     if (g->pairs) {
         REAL *to = (REAL *)panel + first * NR * g->steps;
@@ -259,8 +301,6 @@ static void RFN(thin_product)(const product *g, const char *a, const char *b, ch
     }
     RFN(write_block)(g, out, c, n, m, n, row);
 }
-
-#include "int4_kernels.h"
 
 static const product_kernels RFN(product_kernels) = {
     .tile = RFN(product_tile),

@@ -11,6 +11,13 @@ MK_INLINE void RFN(pack_pairs)(REAL *out, int width, const char *in, int64_t row
                              lanes - s < width ? (int)(lanes - s) : width, k / 2);
 }
 
+// n numbers rounded to bfloat16, n rounded up to 2 * LANES; neighbours make a pair.
+MK_INLINE void RFN(round_row)(REAL *out, const REAL *in, int64_t n) {
+    for (int64_t j = 0; j < n; j += 2 * LANES)
+        _mm512_storeu_si512(out + j / 2, (__m512i)_mm512_cvtne2ps_pbh((__m512)RFN(load)(in + j + LANES),
+                                                                      (__m512)RFN(load)(in + j)));
+}
+
 // Two registers of 16 numbers each, interleaved.
 MK_INLINE __m512i RFN(interleave)(__m256i low, __m256i high) {
     const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
@@ -45,13 +52,6 @@ MK_INLINE void RFN(pack_row_pairs_of)(REAL *out, const int width, const char *in
 }
 static void RFN(pack_row_pairs)(REAL *out, const char *in, int64_t row_bytes, int64_t lanes, int64_t k) {
     RFN(pack_row_pairs_of)(out, NR, in, row_bytes, lanes, k, false);
-}
-
-// n numbers rounded to bfloat16, n rounded up to 2 * LANES; neighbours make a pair.
-MK_INLINE void RFN(round_row)(REAL *out, const REAL *in, int64_t n) {
-    for (int64_t j = 0; j < n; j += 2 * LANES)
-        _mm512_storeu_si512(out + j / 2, (__m512i)_mm512_cvtne2ps_pbh((__m512)RFN(load)(in + j + LANES),
-                                                                      (__m512)RFN(load)(in + j)));
 }
 
 // The same for two rows, whose elements j make pair j; n rounded up to LANES. NULL stands for zeros.

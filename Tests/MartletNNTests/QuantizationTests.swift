@@ -28,7 +28,7 @@ import Testing
     /// Rows few and many, widths that are no multiple of a register, halves and singles.
     @Test(arguments: [1, 2, 3, 4, 5, 8, 9, 33, 200], [DType.float32, .bfloat16, .float16])
     func productsEqualThoseOfWidenedWeights(rows: Int, dtype: DType) {
-        for (outputs, inputs) in [(1, 1), (7, 33), (64, 64), (130, 257), (600, 512)] {
+        for (outputs, inputs) in [(1, 1), (7, 33), (64, 64), (130, 257), (600, 512), (70, 8250)] {
             let x = Tensor.randn([rows, inputs], generator: Generator(seed: 2)).to(dtype)
             let (values, scale) = Tensor.randn([outputs, inputs], generator: Generator(seed: 3)).to(dtype)
                 .quantizedRows()
@@ -76,9 +76,9 @@ import Testing
         }
     }
 
-    @Test(arguments: [1, 2, 3, 4, 5, 8, 9, 33, 200], [DType.float32, .bfloat16, .float16])
+    @Test(arguments: [1, 2, 3, 4, 5, 8, 9, 33, 47, 48, 200], [DType.float32, .bfloat16, .float16])
     func productsEqualThoseOfWidenedGroups(rows: Int, dtype: DType) {
-        for (outputs, inputs) in [(1, 64), (7, 128), (64, 64), (130, 320), (600, 512)] {
+        for (outputs, inputs) in [(1, 64), (7, 128), (64, 64), (130, 320), (600, 512), (70, 8256)] {
             let x = Tensor.randn([rows, inputs], generator: Generator(seed: 2)).to(dtype)
             let (values, scale) = Tensor.randn([outputs, inputs], generator: Generator(seed: 3)).to(dtype)
                 .quantizedGroups()
@@ -88,7 +88,8 @@ import Testing
             let found = x.linear(int4: values, scale: scale).to(.float64)
             let error = (found - expected).abs().max().item() / (1e-9 + expected.abs().max().item())
             #expect(error < (dtype == .float32 ? 3e-6 : dtype == .float16 ? 1e-3 : 8e-3), "\(outputs) x \(inputs)")
-            // A row has the bits that it has alone.
+            // A row has the bits that it has alone, unless there are so many that weights are unpacked for all of them.
+            if rows > 47 { continue }
             let last = x.narrow(0, start: rows - 1, length: 1).linear(int4: values, scale: scale)
             #expect(found.narrow(0, start: rows - 1, length: 1).equal(last.to(.float64)))
         }

@@ -17,13 +17,16 @@ bool mk_matmul_takes_pairs(int64_t m, int64_t n, int64_t k, int64_t a_row, int64
                            int64_t b_column);
 
 // out [M, N] = (a [M, K] @ w [N, K]^T) * scale [N] for weights stored as int8: rank 2, w's rows contiguous, a and scale f32
-// or half precision (scale contiguous), out of a's dtype or f32. Weights are widened on the way into registers.
+// or half precision (scale contiguous), out of a's dtype or f32. Weights are widened on the way into registers; many rows of
+// bf16 multiply them as pairs where mk_matmul would, which holds 8 bits exactly.
 void mk_matmul_int8(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull a, const mk_tensor *_Nonnull w,
                     const mk_tensor *_Nonnull scale);
 
 // out [M, N] = a [M, K] @ w^T for weights of 4 bits in groups of 32 that share a scale: w u8 [N, K / 2] contiguous, scale
 // [N, K / 32] contiguous of a's dtype, K a multiple of 64, a's rows contiguous, f32 or half precision. Byte i of each 32 in
-// w holds weight i in its low half and weight 32 + i of its 64 in the high one, both 8 more than the value.
+// w holds weight i in its low half and weight 32 + i of its 64 in the high one, both 8 more than the value. Up to 47 rows
+// each have the bits that they have alone, scales multiplying sums of 32; for more, weights are multiplied by their scales
+// first, and rounded to bf16 where mk_matmul multiplies pairs of it.
 void mk_matmul_int4(const mk_tensor *_Nonnull out, const mk_tensor *_Nonnull a, const mk_tensor *_Nonnull w,
                     const mk_tensor *_Nonnull scale);
 
