@@ -1,10 +1,16 @@
 // Rows of cross_entropy.c.
 
-// The sum of exp(scale * x - shift).
-MK_INLINE REAL RFN(entropy_sum)(const REAL *x, REAL scale, REAL shift, int64_t n) {
+// scale * x - top, never above 0: the product is rounded as it was for `top`, which a fused operation would not do.
+MK_INLINE REAL RFN(below_top)(REAL x, REAL scale, REAL top) {
+#pragma clang fp contract(off)
+    return x * scale - top;
+}
+
+// The sum of exp(scale * x - top).
+MK_INLINE REAL RFN(entropy_sum)(const REAL *x, REAL scale, REAL top, int64_t n) {
     MK_REASSOCIATE
     REAL sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += RFN(exp_nonpositive)(x[i] * scale - shift);
+    for (int64_t i = 0; i < n; i++) sum += RFN(exp_nonpositive)(RFN(below_top)(x[i], scale, top));
     return sum;
 }
 
@@ -51,9 +57,10 @@ static void RFN(entropy_loss)(const entropy_job *job, int64_t r, const char *row
     }
     ((REAL *)job->tops)[r] = top;
     ((REAL *)job->sums)[r] = sum;
-    const REAL lse = top + RFN(log)(sum);
-    REAL loss = lse - ((REAL)1 - smoothing) * scale * own;
-    if (smoothing != 0) loss -= smoothing * scale * (total / (REAL)n);
+    // Log-probabilities from the distances to the largest logit, which may be far larger than they are.
+    const REAL log_sum = RFN(log)(sum), lse = top + log_sum;
+    REAL loss = log_sum - ((REAL)1 - smoothing) * RFN(below_top)(own, scale, top);
+    if (smoothing != 0) loss -= smoothing * RFN(below_top)(total / (REAL)n, scale, top);
     ((REAL *)job->loss)[r] = target == job->ignore_index ? 0 : loss + z * lse * lse;
 }
 
@@ -80,12 +87,13 @@ static void RFN(entropy_gradient)(const entropy_job *job, int64_t r, const char 
         const bool has_target = target >= at && target < at + m;
         if (!has_target && RFN(streams_registers)(to, dtype, m, job->stream)) {
             REAL_LOOP
-            for (int64_t i = 0; i < m; i++) d[i] = RFN(exp_nonpositive)(x[i] * scale - top);
+            for (int64_t i = 0; i < m; i++) d[i] = RFN(exp_nonpositive)(RFN(below_top)(x[i], scale, top));
             RFN(entropy_stream)(to, dtype, d, factor, base, m);
             continue;
         }
         REAL_LOOP
-        for (int64_t i = 0; i < m; i++) d[i] = RFN(exp_nonpositive)(x[i] * scale - top) * factor - base;
+        for (int64_t i = 0; i < m; i++)
+            d[i] = RFN(exp_nonpositive)(RFN(below_top)(x[i], scale, top)) * factor - base;
         if (has_target) d[target - at] -= row_scale * ((REAL)1 - smoothing);
         RFN(row_out)(to, dtype, d, m, job->stream);
     }

@@ -199,6 +199,14 @@ import Testing
         let loss = x.crossEntropy(Tensor([0, 0]), reduction: .none)
         #expect(loss.toArray(Double.self) == [0, 1e30])
         #expect(grad(of: loss.sum(), wrt: x).toArray(Double.self) == [0, 0, -1, 1])
+        // A product with the scale that is rounded for the largest logit only would be far from it here.
+        for dtype in [DType.float64, .float32] {
+            let y = (Tensor([[1.1, 1.1, 0.3], [-0.7, -1.9, -0.7]]) * 1e25).to(dtype).requiringGrad()
+            let losses = y.crossEntropy(Tensor([0, 2]), logitScale: 0.3, reduction: .none)
+            #expect(losses.toArray(Double.self).allSatisfy { abs($0 - 0.6931471805599453) < 1e-6 }, "\(dtype)")
+            let expected = Tensor([[-0.15, 0.15, 0], [0.15, 0, -0.15]] as [[Double]])
+            #expect(difference(grad(of: losses.sum(), wrt: y), expected, rtol: 1e-6) == nil, "\(dtype)")
+        }
     }
 
     /// Rows are read in pieces: the largest logit may come late, and a whole piece may be left out by -infinity.
