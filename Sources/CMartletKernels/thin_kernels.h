@@ -68,8 +68,7 @@ MK_INLINE void RFN(thin_dots_tile)(REAL *c, int64_t c_row, const REAL *a, int64_
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
         for (int j = 0; j < columns; j++) {
-            REAL total = 0;
-            for (int l = 0; l < LANES; l++) total += sum[i][j][l];
+            REAL total = RFN(add_lanes)(sum[i][j]);
             for (int64_t q = p; q < k; q++) {
                 REAL x;
                 RFN(convert_in)(&x, b + j * b_column_bytes + q * bytes, dtype, 1);
@@ -92,10 +91,19 @@ MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t 
     for (; m == 1 && j + 8 <= n; j += 8)
         RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, 1, 8, k,
                             8 * b_column_bytes);
-    // Eight rows at once leave 32 registers for three columns, and each of b is read once.
-    for (; sizeof(RFN(vec)) == 64 && m == 8 && dtype == REAL_DTYPE && k * bytes > 2048 && j + 3 <= n; j += 3)
-        RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, 8, 3, k,
-                            3 * b_column_bytes);
+    // All rows at once, so that each column of b is read and converted once, and as many columns as 32 registers hold.
+#define THIN_ROWS_AT_ONCE(rows, columns)                                                                               \
+    for (; sizeof(RFN(vec)) == 64 && m == rows && j + columns <= n; j += columns)                                      \
+        RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, rows,        \
+                            columns, k, columns * b_column_bytes);
+    THIN_ROWS_AT_ONCE(2, 4)
+    THIN_ROWS_AT_ONCE(3, 4)
+    THIN_ROWS_AT_ONCE(4, 4)
+    THIN_ROWS_AT_ONCE(5, 4)
+    THIN_ROWS_AT_ONCE(6, 4)
+    THIN_ROWS_AT_ONCE(7, 3)
+    THIN_ROWS_AT_ONCE(8, 3)
+#undef THIN_ROWS_AT_ONCE
     for (; j < n; j += 4) {
         const char *columns = b + j * b_column_bytes;
         // The processor does not prefetch across pages by itself.
@@ -198,20 +206,19 @@ static __attribute__((unused)) void RFN(thin_pairs)(REAL *c, int64_t c_row, cons
     for (; m == 1 && j < n; j++)
         RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, 1, 1, k,
                              8 * b_column_bytes);
-    // Eight rows at once leave registers for three columns, and each of b is read once.
-    for (; m == 8 && j + 3 <= n; j += 3)
-        RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, 8, 3, k,
-                             3 * b_column_bytes);
-    for (; j + 4 <= n; j += 4) {
-        const char *columns = b + j * b_column_bytes;
-        int64_t i = 0;
-        for (; i + 4 <= m; i += 4)
-            RFN(thin_pairs_tile)(c + i * c_row + j, c_row, a + i * a_row, a_row, columns, b_column_bytes, 4, 4, k,
-                                 i == 0 ? 4 * b_column_bytes : 0);
-        for (; i < m; i++)
-            RFN(thin_pairs_tile)(c + i * c_row + j, c_row, a + i * a_row, a_row, columns, b_column_bytes, 1, 4, k,
-                                 i == 0 ? 4 * b_column_bytes : 0);
-    }
+    // All rows at once, as in thin_dots.
+#define THIN_ROWS_AT_ONCE(rows, columns)                                                                               \
+    for (; m == rows && j + columns <= n; j += columns)                                                                \
+        RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, rows, columns, k,         \
+                             columns * b_column_bytes);
+    THIN_ROWS_AT_ONCE(2, 4)
+    THIN_ROWS_AT_ONCE(3, 4)
+    THIN_ROWS_AT_ONCE(4, 4)
+    THIN_ROWS_AT_ONCE(5, 4)
+    THIN_ROWS_AT_ONCE(6, 4)
+    THIN_ROWS_AT_ONCE(7, 3)
+    THIN_ROWS_AT_ONCE(8, 3)
+#undef THIN_ROWS_AT_ONCE
     for (; j < n; j++)
         for (int64_t i = 0; i < m; i++)
             RFN(thin_pairs_tile)(c + i * c_row + j, c_row, a + i * a_row, a_row, b + j * b_column_bytes,

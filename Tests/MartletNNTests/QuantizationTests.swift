@@ -26,7 +26,7 @@ import Testing
     }
 
     /// Rows few and many, widths that are no multiple of a register, halves and singles.
-    @Test(arguments: [1, 2, 3, 4, 5, 8, 9, 33, 200], [DType.float32, .bfloat16, .float16])
+    @Test(arguments: [1, 2, 3, 4, 5, 6, 7, 8, 9, 33, 200], [DType.float32, .bfloat16, .float16])
     func productsEqualThoseOfWidenedWeights(rows: Int, dtype: DType) {
         for (outputs, inputs) in [(1, 1), (7, 33), (64, 64), (130, 257), (600, 512), (70, 8250)] {
             let x = Tensor.randn([rows, inputs], generator: Generator(seed: 2)).to(dtype)
@@ -76,7 +76,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [1, 2, 3, 4, 5, 8, 9, 33, 47, 48, 200], [DType.float32, .bfloat16, .float16])
+    @Test(arguments: [1, 2, 3, 4, 5, 6, 7, 8, 9, 33, 47, 48, 200], [DType.float32, .bfloat16, .float16])
     func productsEqualThoseOfWidenedGroups(rows: Int, dtype: DType) {
         for (outputs, inputs) in [(1, 64), (7, 128), (64, 64), (130, 320), (600, 512), (70, 8256)] {
             let x = Tensor.randn([rows, inputs], generator: Generator(seed: 2)).to(dtype)

@@ -52,7 +52,7 @@ import Testing
             let b = numbers([n, k], dtype, 5).T
             let all = a.matmul(b)
             expectClose(all, plain(a, b), dtype, k, "[8, \(k)] x [\(k), \(n)]")
-            for rows in [1, 4, 5, 7] {
+            for rows in 1...7 {
                 let some = a.narrow(0, start: 0, length: rows).matmul(b)
                 #expect(some.equal(all.narrow(0, start: 0, length: rows)), "\(rows) of 8 rows, \(k), \(n), \(dtype)")
             }
