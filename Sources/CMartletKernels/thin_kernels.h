@@ -4,6 +4,11 @@
 #undef THIN_DEPTH
 #define THIN_DEPTH 8
 
+// Numbers of rows, and how many columns are taken at once with them: 32 registers hold the sums and what is multiplied.
+#undef THIN_EACH
+#define THIN_EACH(at_once)                                                                                             \
+    at_once(2, 4) at_once(3, 4) at_once(4, 4) at_once(5, 4) at_once(6, 4) at_once(7, 3) at_once(8, 3)
+
 // c[m, n] += a[m, THIN_DEPTH] @ b[THIN_DEPTH, n], columns of b contiguous and `depth` of its rows used.
 MK_INLINE void RFN(thin_update_of)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b,
                                    int64_t b_row_bytes, int32_t dtype, int64_t bytes, int64_t m, int64_t n) {
@@ -91,19 +96,13 @@ MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t 
     for (; m == 1 && j + 8 <= n; j += 8)
         RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, 1, 8, k,
                             8 * b_column_bytes);
-    // All rows at once, so that each column of b is read and converted once, and as many columns as 32 registers hold.
-#define THIN_ROWS_AT_ONCE(rows, columns)                                                                               \
+    // All rows at once, so that each column of b is read and converted once.
+#define THIN_AT_ONCE(rows, columns)                                                                                    \
     for (; sizeof(RFN(vec)) == 64 && m == rows && j + columns <= n; j += columns)                                      \
         RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, rows,        \
                             columns, k, columns * b_column_bytes);
-    THIN_ROWS_AT_ONCE(2, 4)
-    THIN_ROWS_AT_ONCE(3, 4)
-    THIN_ROWS_AT_ONCE(4, 4)
-    THIN_ROWS_AT_ONCE(5, 4)
-    THIN_ROWS_AT_ONCE(6, 4)
-    THIN_ROWS_AT_ONCE(7, 3)
-    THIN_ROWS_AT_ONCE(8, 3)
-#undef THIN_ROWS_AT_ONCE
+    THIN_EACH(THIN_AT_ONCE)
+#undef THIN_AT_ONCE
     for (; j < n; j += 4) {
         const char *columns = b + j * b_column_bytes;
         // The processor does not prefetch across pages by itself.
@@ -207,18 +206,12 @@ static __attribute__((unused)) void RFN(thin_pairs)(REAL *c, int64_t c_row, cons
         RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, 1, 1, k,
                              8 * b_column_bytes);
     // All rows at once, as in thin_dots.
-#define THIN_ROWS_AT_ONCE(rows, columns)                                                                               \
+#define THIN_AT_ONCE(rows, columns)                                                                                    \
     for (; m == rows && j + columns <= n; j += columns)                                                                \
         RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, rows, columns, k,         \
                              columns * b_column_bytes);
-    THIN_ROWS_AT_ONCE(2, 4)
-    THIN_ROWS_AT_ONCE(3, 4)
-    THIN_ROWS_AT_ONCE(4, 4)
-    THIN_ROWS_AT_ONCE(5, 4)
-    THIN_ROWS_AT_ONCE(6, 4)
-    THIN_ROWS_AT_ONCE(7, 3)
-    THIN_ROWS_AT_ONCE(8, 3)
-#undef THIN_ROWS_AT_ONCE
+    THIN_EACH(THIN_AT_ONCE)
+#undef THIN_AT_ONCE
     for (; j < n; j++)
         for (int64_t i = 0; i < m; i++)
             RFN(thin_pairs_tile)(c + i * c_row + j, c_row, a + i * a_row, a_row, b + j * b_column_bytes,
