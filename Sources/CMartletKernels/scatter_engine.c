@@ -130,28 +130,20 @@ typedef struct strip_job {
     int64_t out_step, index_step, src_step, base_step;
     int64_t width, strips; // lines of a strip, strips of a row of `lines`
     bool along_lines, is_bad; // is_bad: an index is out of range
-    mk_scatter_fn fn;
+    mk_scatter_targets targets; // in a buffer
+    mk_scatter_run run;
 } strip_job;
-
-static mk_scatter_targets strip_targets(const strip_job *job) {
-    return (mk_scatter_targets){.fn = job->fn, .size = job->size, .high = job->size};
-}
 
 // One line, which is contiguous. False where an index is out of range.
 static bool scatter_line(const strip_job *job, const mk_cursor *at, int64_t line, char *buffer) {
     const int64_t *across = job->lines.strides[0], bytes = job->size * job->element;
     const char *base = at->at[3] + line * across[3], *next = line + 1 < job->lines.shape[0] ? base + across[3] : NULL;
     char *out = at->at[0] + line * across[0];
-    mk_scatter_targets targets = strip_targets(job);
-    targets.step = job->element;
-    targets.index_stride = job->index_step;
-    const mk_scatter_run run = {.out = buffer,
-                                .src = at->at[2] + line * across[2],
-                                .src_stride = job->src_step,
-                                .alpha = 1,
-                                .integer_alpha = 1};
+    mk_scatter_run run = job->run;
+    run.out = buffer;
+    run.src = at->at[2] + line * across[2];
     memcpy(buffer, base, (size_t)bytes);
-    if (!mk_scatter_run_to(&targets, run, at->at[1] + line * across[1], job->length)) return false;
+    if (!mk_scatter_run_to(&job->targets, run, at->at[1] + line * across[1], job->length)) return false;
     mk_ahead ahead = mk_ahead_of(next, bytes);
     for (int64_t i = 0; i < bytes; i += LINE_PIECE) {
         mk_fetch(&ahead, LINE_PIECE);
@@ -162,17 +154,14 @@ static bool scatter_line(const strip_job *job, const mk_cursor *at, int64_t line
 
 // n lines that are neighbours.
 static bool scatter_strip(const strip_job *job, const mk_cursor *at, int64_t line, int64_t n, char *buffer) {
-    const int64_t *across = job->lines.strides[0], bytes = n * job->element;
+    const int64_t *across = job->lines.strides[0], bytes = n * job->element, step = job->targets.step;
     char *out = at->at[0] + line * job->element;
     const char *base = at->at[3] + line * job->element;
-    mk_scatter_targets targets = strip_targets(job);
-    targets.step = bytes;
-    targets.out_stride = job->element;
-    targets.index_stride = across[1];
-    mk_scatter_run run = {.out = buffer, .src_stride = across[2], .alpha = 1, .integer_alpha = 1};
+    mk_scatter_run run = job->run;
+    run.out = buffer;
     for (int64_t k = 0; k < job->size; k++) {
         if (k + ROWS_AHEAD < job->size) mk_fetch_all(base + (k + ROWS_AHEAD) * job->base_step, bytes);
-        memcpy(buffer + k * bytes, base + k * job->base_step, (size_t)bytes);
+        memcpy(buffer + k * step, base + k * job->base_step, (size_t)bytes);
     }
     for (int64_t j = 0; j < job->length; j++) {
         const char *index = at->at[1] + line * across[1] + j * job->index_step;
@@ -181,9 +170,9 @@ static bool scatter_strip(const strip_job *job, const mk_cursor *at, int64_t lin
             mk_fetch_all(index + INDICES_AHEAD * job->index_step, n * across[1]);
             mk_fetch_all(run.src + INDICES_AHEAD * job->src_step, n * across[2]);
         }
-        if (!mk_scatter_run_to(&targets, run, index, n)) return false;
+        if (!mk_scatter_run_to(&job->targets, run, index, n)) return false;
     }
-    for (int64_t k = 0; k < job->size; k++) mk_stream(out + k * job->out_step, buffer + k * bytes, bytes);
+    for (int64_t k = 0; k < job->size; k++) mk_stream(out + k * job->out_step, buffer + k * step, bytes);
     return true;
 }
 
@@ -218,7 +207,10 @@ static bool scatter_strips(mk_scatter_mode mode, const mk_tensor *out, const mk_
         .index_step = mk_byte_stride(index, dim),
         .src_step = mk_byte_stride(src, dim),
         .base_step = mk_byte_stride(base, dim),
-        .fn = mk_scatter_kernel(mode, out->dtype, src->dtype),
+        .targets = {.fn = mk_scatter_kernel(mode, out->dtype, src->dtype),
+                    .size = out->shape[dim],
+                    .high = out->shape[dim]},
+        .run = {.alpha = 1, .integer_alpha = 1},
     };
     mk_tensor a = mk_without(out, dim), b = mk_without(index, dim), c = mk_without(src, dim), d = mk_without(base, dim);
     const mk_tensor *operands[] = {&a, &b, &c, &d};
@@ -235,6 +227,10 @@ static bool scatter_strips(mk_scatter_mode mode, const mk_tensor *out, const mk_
         if (across[0] != element || across[3] != element || job.width == 0 || is_sparse) return false;
     }
     job.strips = mk_div_up(job.lines.shape[0], job.width);
+    job.targets.step = job.width * element;
+    job.targets.out_stride = job.along_lines ? 0 : element;
+    job.targets.index_stride = job.along_lines ? job.index_step : across[1];
+    job.run.src_stride = job.along_lines ? job.src_step : across[2];
     mk_parallel_range(mk_walk_rows(&job.lines) * job.strips,
                       job.along_lines ? mk_stream_grain(job.size, true) : 1, strips_range, &job);
     mk_finish_stores();

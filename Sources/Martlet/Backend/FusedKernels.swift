@@ -73,41 +73,26 @@ extension Kernels {
         var smoothing, zLoss, logitScale: Double
     }
 
-    /// Losses [n] of the rows of logits, with `statistics` [2, n], from which a gradient can be computed later: the
-    /// largest scaled logit of a row and Σ exp of the others' distance to it. `gradient`, which may be the logits' own
-    /// memory, is computed at once, times `scale`.
+    /// Losses [n] of the rows of logits, with `statistics` [2, n] for the gradient: the largest scaled logit of a row and
+    /// Σ exp of the others' distance to it. Without `losses` the statistics are those of an earlier call. `gradient` is
+    /// the logits' times `scale`, and may be their own memory.
     static func crossEntropy(
-        _ losses: Tensor, _ statistics: Tensor, gradient: Tensor?, _ logits: Tensor, _ targets: Tensor,
+        _ losses: Tensor?, _ statistics: Tensor, gradient: Tensor?, _ logits: Tensor, _ targets: Tensor,
         _ options: CrossEntropyOptions, scale: Double
     ) {
+        if statistics.count == 0 { return }
         let span = KernelSpan()
-        var l = losses.descriptor()
         var s = statistics.descriptor()
         var x = logits.descriptor()
         var t = targets.descriptor()
-        withOptional(gradient) {
-            mk_cross_entropy(
-                &l, &s, $0, &x, &t, Int64(options.ignoreIndex), options.smoothing, options.zLoss, options.logitScale,
-                scale)
+        withOptional(losses) { l in
+            withOptional(gradient) { g in
+                mk_cross_entropy(
+                    l, &s, g, &x, &t, Int64(options.ignoreIndex), options.smoothing, options.zLoss, options.logitScale,
+                    scale)
+            }
         }
-        span.end("crossEntropy", gradient ?? losses, logits, targets)
-    }
-
-    /// The gradient of the logits times `scale`, from the statistics of `crossEntropy`.
-    static func crossEntropyBackward(
-        _ gradient: Tensor, _ statistics: Tensor, _ logits: Tensor, _ targets: Tensor, _ options: CrossEntropyOptions,
-        scale: Double
-    ) {
-        if gradient.count == 0 { return }
-        let span = KernelSpan()
-        var s = statistics.descriptor()
-        var g = gradient.descriptor()
-        var x = logits.descriptor()
-        var t = targets.descriptor()
-        mk_cross_entropy(
-            nil, &s, &g, &x, &t, Int64(options.ignoreIndex), options.smoothing, options.zLoss, options.logitScale, scale
-        )
-        span.end("crossEntropyGradient", gradient, logits, targets)
+        span.end(losses == nil ? "crossEntropyGradient" : "crossEntropy", gradient ?? losses, logits, targets)
     }
 
     // MARK: transformers

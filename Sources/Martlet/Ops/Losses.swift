@@ -86,7 +86,7 @@ extension Tensor {
         let statistics = Tensor(uninitialized: Dims([2, n]), type)
         let options = Kernels.CrossEntropyOptions(
             ignoreIndex: ignoreIndex, smoothing: smoothing, zLoss: zLoss, logitScale: logitScale)
-        if n > 0 { Kernels.crossEntropy(losses, statistics, gradient: nil, self, index, options, scale: 1) }
+        Kernels.crossEntropy(losses, statistics, gradient: nil, self, index, options, scale: 1)
         losses.record("crossEntropy", self) { node in
             node.save(self)
             return { ctx, g in
@@ -101,7 +101,7 @@ extension Tensor {
                 // multiplied before anything is rounded to half precision.
                 let factor = g.commonValue
                 let dx = Tensor(uninitialized: logits.dims, factor == nil ? type : logits.dtype)
-                Kernels.crossEntropyBackward(dx, statistics, logits, index, options, scale: factor ?? 1)
+                Kernels.crossEntropy(nil, statistics, gradient: dx, logits, index, options, scale: factor ?? 1)
                 if factor == nil { dx.mulInPlace(g.unsqueeze(1)) }
                 ctx.give(0, dx.to(logits.dtype))
             }
