@@ -1,5 +1,6 @@
 // Copies with conversion, fills and ranges.
 #include "mk_elementwise_private.h"
+#include "mk_rows.h"
 #include "mk_stream.h"
 
 void mk_scalar_store(void *out, int32_t dtype, mk_scalar value) {
@@ -12,52 +13,68 @@ void mk_scalar_store(void *out, int32_t dtype, mk_scalar value) {
 
 typedef struct {
     mk_walk walk;
-    int64_t size, rows, columns, tiles_along, tiles_down;
+    int64_t size, height, out_1, in_1; // dimension 1 and its strides, if there is one
+    int64_t rows, columns, tiles_along, tiles_down;
     bool transposes; // rows of the input are columns of the output
     bool stream;     // past the caches
 } copy_plan;
 
 // Rows and columns of one tile of a transposition.
 #define SQUARE 64
-#define LARGE_SQUARE 256 // of outputs past the caches
+// The same of outputs past the caches, in bytes: what is read in long runs can be written in short ones, not the other
+// way round.
+#define LARGE_ROWS 2048
+#define LARGE_COLUMNS 128
 
 static void copy_bytes(void *context, int64_t begin, int64_t end) {
     const copy_plan *p = context;
     mk_store(p->walk.data[0] + begin * p->size, p->walk.data[1] + begin * p->size, (end - begin) * p->size, p->stream);
 }
 
+// Where a tile begins in both operands, and how many rows and columns it has.
+typedef struct {
+    char *out;
+    const char *in;
+    int64_t rows, columns;
+} copy_tile;
+
+static copy_tile tile_at(const copy_plan *p, int64_t tile) {
+    const mk_walk *w = &p->walk;
+    int64_t rest = tile / (p->tiles_along * p->tiles_down), at = tile % (p->tiles_along * p->tiles_down);
+    const int64_t column = at % p->tiles_along * p->columns, row = at / p->tiles_along * p->rows;
+    copy_tile t = {.out = w->data[0] + column * w->strides[0][0] + row * p->out_1,
+                   .in = w->data[1] + column * w->strides[0][1] + row * p->in_1,
+                   .rows = mk_min64(p->rows, p->height - row),
+                   .columns = mk_min64(p->columns, w->shape[0] - column)};
+    for (int32_t d = 2; d < w->rank; d++) {
+        const int64_t i = rest % w->shape[d];
+        rest /= w->shape[d];
+        t.out += i * w->strides[d][0];
+        t.in += i * w->strides[d][1];
+    }
+    return t;
+}
+
 static void copy_tiles(void *context, int64_t begin, int64_t end) {
     const copy_plan *p = context;
     const mk_walk *w = &p->walk;
-    int64_t height = w->rank > 1 ? w->shape[1] : 1;
-    int64_t out_1 = w->rank > 1 ? w->strides[1][0] : 0, in_1 = w->rank > 1 ? w->strides[1][1] : 0;
-    for (int64_t tile = begin; tile < end; tile++) {
-        int64_t rest = tile / (p->tiles_along * p->tiles_down), at = tile % (p->tiles_along * p->tiles_down);
-        // Of a transposition the next tile lies behind this one in the input.
-        int64_t column = (p->transposes ? at / p->tiles_down : at % p->tiles_along) * p->columns;
-        int64_t row = (p->transposes ? at % p->tiles_down : at / p->tiles_along) * p->rows;
-        char *out = w->data[0] + column * w->strides[0][0] + row * out_1;
-        const char *in = w->data[1] + column * w->strides[0][1] + row * in_1;
-        for (int32_t d = 2; d < w->rank; d++) {
-            int64_t i = rest % w->shape[d];
-            rest /= w->shape[d];
-            out += i * w->strides[d][0];
-            in += i * w->strides[d][1];
-        }
-        int64_t columns = w->shape[0] - column < p->columns ? w->shape[0] - column : p->columns;
-        int64_t rows = height - row < p->rows ? height - row : p->rows;
+    copy_tile t = tile_at(p, begin), next = t;
+    for (int64_t tile = begin; tile < end; tile++, t = next) {
+        if (tile + 1 < end) next = tile_at(p, tile + 1);
         if (p->transposes) {
-            mk_transpose(out, out_1, in, w->strides[0][1], p->size, rows, columns, p->stream);
-        } else if (p->stream && columns * p->size >= 128 && w->strides[0][0] == p->size &&
-                   w->strides[0][1] == p->size && in_1 != 0) {
+            const bool fetches = p->stream && tile + 1 < end && next.rows == t.rows && next.columns == t.columns;
+            mk_transpose(t.out, p->out_1, t.in, w->strides[0][1], p->size, t.rows, t.columns, p->stream,
+                         fetches ? next.in : NULL);
+        } else if (p->stream && t.columns * p->size >= 128 && w->strides[0][0] == p->size &&
+                   w->strides[0][1] == p->size && p->in_1 != 0) {
             // Short rows lie too far apart for the processor to fetch the next ones by itself.
-            const int64_t bytes = columns * p->size, distance = 4096 / bytes * in_1;
-            for (int64_t r = 0; r < rows; r++, out += out_1, in += in_1) {
-                if (distance > 0) mk_fetch_all(in + distance, bytes);
-                mk_stream(out, in, bytes);
+            const int64_t bytes = t.columns * p->size, distance = 4096 / bytes * p->in_1;
+            for (int64_t r = 0; r < t.rows; r++) {
+                if (distance > 0) mk_fetch_all(t.in + r * p->in_1 + distance, bytes);
+                mk_stream(t.out + r * p->out_1, t.in + r * p->in_1, bytes);
             }
         } else {
-            mk_copy_2d(out, w->strides[0][0], out_1, in, w->strides[0][1], in_1, p->size, rows, columns);
+            mk_copy_2d(t.out, w->strides[0][0], p->out_1, t.in, w->strides[0][1], p->in_1, p->size, t.rows, t.columns);
         }
     }
 }
@@ -81,17 +98,22 @@ static void copy_same(const mk_tensor *out, const mk_tensor *in) {
         mk_parallel_range(w->count, mk_stream_grain(1, p.stream), copy_bytes, &p);
         return;
     }
-    int64_t width = w->shape[0], height = w->rank > 1 ? w->shape[1] : 1;
+    const int64_t width = w->shape[0], height = w->rank > 1 ? w->shape[1] : 1;
+    p.height = height;
+    p.out_1 = w->rank > 1 ? w->strides[1][0] : 0;
+    p.in_1 = w->rank > 1 ? w->strides[1][1] : 0;
     if (w->strides[0][0] == p.size && (w->strides[0][1] == p.size || w->strides[0][1] == 0)) {
         p.columns = width < MK_GRAIN ? width : MK_GRAIN;
         p.rows = MK_GRAIN / p.columns;
     } else {
         // Both sides of a transposition stay in the caches and use whole cache lines.
-        const int64_t side = p.stream ? LARGE_SQUARE : SQUARE, tile = side * side;
-        p.columns = width < side ? width : side;
-        p.rows = height < side ? height : side;
-        if (p.rows < side) p.columns = width < tile / p.rows ? width : tile / p.rows;
-        else if (p.columns < side) p.rows = height < tile / p.columns ? height : tile / p.columns;
+        const int64_t rows = p.stream ? LARGE_ROWS / p.size : SQUARE;
+        const int64_t columns = p.stream ? LARGE_COLUMNS / p.size : SQUARE;
+        const int64_t tile = rows * columns;
+        p.columns = mk_min64(width, columns);
+        p.rows = mk_min64(height, rows);
+        if (p.rows < rows) p.columns = mk_min64(width, tile / p.rows);
+        else if (p.columns < columns) p.rows = mk_min64(height, tile / p.columns);
     }
     p.transposes = w->rank > 1 && w->strides[0][0] == p.size && w->strides[1][1] == p.size && p.columns > 1 &&
                    w->strides[0][1] != 0 && w->strides[0][1] != p.size;
@@ -100,7 +122,9 @@ static void copy_same(const mk_tensor *out, const mk_tensor *in) {
     p.tiles_down = (height + p.rows - 1) / p.rows;
     int64_t tiles = p.tiles_along * p.tiles_down;
     for (int32_t d = 2; d < w->rank; d++) tiles *= w->shape[d];
-    mk_parallel_range(tiles, mk_stream_grain(p.rows * p.columns, p.stream), copy_tiles, &p);
+    // What a chunk begins with has not been fetched.
+    const int64_t grain = mk_stream_grain(p.rows * p.columns, p.stream);
+    mk_parallel_range(tiles, p.stream ? mk_max64(grain, tiles / (16 * mk_thread_count())) : grain, copy_tiles, &p);
 }
 
 // MARK: between dtypes

@@ -24,8 +24,9 @@ void mk_copy_2d(char *out, int64_t out_0, int64_t out_1, const char *in, int64_t
                 int64_t rows, int64_t columns);
 // The same where rows of `in` are columns of `out`: element (r, c) goes from in + c * in_0 + r * size to
 // out + r * out_1 + c * size. With `stream`, past the caches where the processor can: for outputs larger than they are.
+// `next`, unless NULL: where as many elements begin that come next and are fetched meanwhile.
 void mk_transpose(char *out, int64_t out_1, const char *in, int64_t in_0, int64_t size, int64_t rows, int64_t columns,
-                  bool stream);
+                  bool stream, const char *next);
 
 // Kernels by operation and dtype of the computation, NULL where an operation is not defined for the dtype.
 mk_kernel mk_float_unary(mk_unary_op op, int32_t dtype);

@@ -43,9 +43,9 @@
                 for (int64_t c = 0; c < columns; c++) to[c] = value;                                                   \
             }                                                                                                          \
         } else if (out_0 == SIZE && in_1 == SIZE) {                                                                    \
-            mk_transpose(out, out_1, in, in_0, SIZE, rows, columns, false);                                            \
+            mk_transpose(out, out_1, in, in_0, SIZE, rows, columns, false, NULL);                                      \
         } else if (in_0 == SIZE && out_1 == SIZE) {                                                                    \
-            mk_transpose(out, out_0, in, in_1, SIZE, columns, rows, false);                                            \
+            mk_transpose(out, out_0, in, in_1, SIZE, columns, rows, false, NULL);                                      \
         } else if (out_0 == SIZE && in_0 == 2 * SIZE) {                                                                \
             for (int64_t r = 0; r < rows; r++) copy_even_##SIZE(out + r * out_1, in + r * in_1, columns);              \
         } else {                                                                                                       \
