@@ -14,7 +14,7 @@ static const arg_table *const arg_tables[MK_ISA_COUNT] = MK_ISA_TABLES(arg_table
 
 #define TILE 4096           // lines of one piece of work across them
 #define BLOCK 512           // of them at a time
-#define FETCH 128           // of them at a time where the next elements are fetched meanwhile
+#define FETCH 512           // bytes of them at a time where the next elements are fetched meanwhile
 #define GROUP 4             // elements of each of them at a time
 #define SEARCH 32           // elements of a block that are compared at once
 #define SEGMENT 65536       // elements of a line in one piece of work
@@ -150,7 +150,7 @@ static void tile_unit(const arg_job *job, int64_t unit) {
         int64_t count = mk_min64(GROUP, end - i);
         // Elements of a line lie far apart, where the processor does not fetch by itself.
         const int64_t ahead = job->fetches && i + 2 * GROUP <= end ? GROUP * job->step : 0;
-        const int64_t width = ahead != 0 ? FETCH : BLOCK;
+        const int64_t width = ahead != 0 ? FETCH / strides[0] : BLOCK;
         for (int64_t j = 0; j < n; j += width) {
             int64_t m = mk_min64(width, n - j);
             char *best = (char *)&values + j * size;

@@ -7,13 +7,11 @@
 // There are two orders of work, as in reduce.c; all sizes depend on shape and strides alone.
 #include "reduce.h"
 
-#define MOMENTS_TILE 1024    // columns at a time
+#define MOMENTS_TILE 2048    // columns at a time
 #define MOMENTS_PIECE 128    // of them where they are converted first
 #define MOMENTS_ROWS 64      // elements of each of them at a time
 #define FIRST_ROWS 8         // elements of a column whose mean its first block is measured from
 #define FIRST 64             // the same of a row
-#define ROWS_AHEAD 8         // rows that are fetched before their turn: of more, at a distance that is a power of two,
-                             // one would push the other out of the cache
 #define ROW_AHEAD 8192       // bytes that blocks of a row are fetched before their turn
 #define ROW_SEGMENT 65536    // elements of a segment along rows
 #define COLUMN_SEGMENT 262144
@@ -205,6 +203,7 @@ static void columns_unit(const moments_job *job, int64_t unit) {
     mk_cursor cursor;
     mk_cursor_seek(&job->kept, &cursor, row);
     int64_t offset = cursor.at[0] - (char *)job->in->data + column * strides[0];
+    const int64_t ahead = job->fetches ? mk_eight_ahead(step, n * strides[0]) : 0;
     moments_tile parts;
     const char *rows[MOMENTS_ROWS];
     int64_t filled = 0, count = 0;
@@ -215,7 +214,7 @@ static void columns_unit(const moments_job *job, int64_t unit) {
         for (int64_t r = 0; r < runs.length; r++) {
             rows[filled++] = runs.at[0] + offset + r * step;
             if (filled < MOMENTS_ROWS) continue;
-            add_rows(job, &parts, count, rows, filled, strides[0], n, job->fetches ? ROWS_AHEAD * step : 0);
+            add_rows(job, &parts, count, rows, filled, strides[0], n, ahead);
             count += filled;
             filled = 0;
         }

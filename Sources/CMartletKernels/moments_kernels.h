@@ -67,7 +67,7 @@ MK_MOMENTS_TYPE(f64, double, 32)
             const E *r4 = rows[k + 4], *r5 = rows[k + 5], *r6 = rows[k + 6], *r7 = rows[k + 7];                        \
             int64_t i = 0;                                                                                             \
             for (; ahead != 0 && i + width <= n; i += width) {                                                         \
-                mk_fetch_eight(rows + k, i * (int64_t)sizeof(E), ahead);                                               \
+                mk_fetch_eight(rows + k, n * (int64_t)sizeof(E), i * (int64_t)sizeof(E), ahead);                       \
                 MK_VECTORIZE for (int64_t j = i; j < i + width; j++) {                                                 \
                     MK_NEAR_EIGHT(READ_ONE, T, j)                                                                      \
                 }                                                                                                      \

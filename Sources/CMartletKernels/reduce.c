@@ -36,7 +36,7 @@ reduce_total mk_reduce_identity(int type, mk_reduce_op op) {
 #define ROW_SEGMENT 65536     // elements of a segment in rows order
 #define ROW_SEGMENTS 1024     // at most
 #define SHORT_RUN 64          // runs shorter than this are packed into blocks
-#define COLUMN_TILE 1024      // accumulators of a tile in columns order
+#define COLUMN_TILE 2048      // accumulators of a tile in columns order
 #define COLUMN_BLOCK 512      // of them at a time
 #define COLUMN_FETCH 128      // of them at a time where the next rows are fetched meanwhile
 #define COLUMN_GROUP 8        // rows at a time
@@ -242,6 +242,8 @@ static void columns_unit(const reduce_job *job, int64_t unit) {
     mk_cursor cursor;
     mk_cursor_seek(&job->kept, &cursor, row);
     int64_t offset = cursor.at[0] - (char *)job->in->data + column * stride;
+    const int64_t ahead = job->fetches ? mk_eight_ahead(pack * step, packed * stride) : 0;
+    const bool gapless = pack * step == packed * stride;
 
     _Alignas(64) column_accumulators acc;
     _Alignas(64) reduce_total totals[COLUMN_TILE];
@@ -263,8 +265,9 @@ static void columns_unit(const reduce_job *job, int64_t unit) {
         for (int64_t r = 0; r < whole; r += pack) {
             rows[filled++] = at + r * step;
             if (filled < COLUMN_GROUP) continue;
-            const bool more = job->fetches && r + pack * COLUMN_GROUP < whole;
-            add_rows(job, &acc, rows, filled, stride, packed, more ? COLUMN_GROUP * pack * step : 0);
+            // After rows without gaps come those of the next unit.
+            const bool more = gapless || r + pack * COLUMN_GROUP < whole;
+            add_rows(job, &acc, rows, filled, stride, packed, more ? ahead : 0);
             unfolded += filled;
             filled = 0;
             if (unfolded < COLUMN_FOLD) continue;

@@ -9,12 +9,20 @@
 enum { REDUCE_F32, REDUCE_F64, REDUCE_I64, REDUCE_TYPES };
 #define REDUCE_OPS (MK_REDUCE_SUM_ABS + 1)
 
-// Fetches two cache lines that lie `ahead` bytes from where each of eight rows is read, `offset` bytes from its beginning.
-MK_INLINE void mk_fetch_eight(const void *const *rows, int64_t offset, int64_t ahead) {
+// How far from eight rows of `bytes` bytes, `step` bytes apart, memory is best fetched while they are read: of more rows at
+// a distance that is a power of two, one would push the other out of the cache.
+MK_INLINE int64_t mk_eight_ahead(int64_t step, int64_t bytes) { return (step == bytes ? 16 : 8) * step; }
+// Fetches sixteen cache lines of what lies `ahead` bytes from eight rows of `bytes` bytes, which are read side by side and
+// have come to `offset`: two of each row, or those of one run where nothing lies between rows, because memory is read
+// faster in order.
+MK_INLINE void mk_fetch_eight(const void *const *rows, int64_t bytes, int64_t offset, int64_t ahead) {
+    const int64_t apart = (const char *)rows[1] - (const char *)rows[0];
+    const bool gapless = apart == bytes;
+    const char *at = (const char *)rows[0] + ahead + (gapless ? 8 * offset : offset);
+    const int64_t step = gapless ? 128 : apart;
     for (int k = 0; k < 8; k++) {
-        const char *at = (const char *)rows[k] + offset + ahead;
-        __builtin_prefetch(at, 0, 2);
-        __builtin_prefetch(at + 64, 0, 2);
+        __builtin_prefetch(at + k * step, 0, 2);
+        __builtin_prefetch(at + k * step + 64, 0, 2);
     }
 }
 

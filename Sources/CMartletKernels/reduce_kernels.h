@@ -126,7 +126,7 @@ typedef uint32_t reduce_wide_halves __attribute__((ext_vector_type(32), aligned(
             const E *r4 = rows[4], *r5 = rows[5], *r6 = rows[6], *r7 = rows[7];                                        \
             int64_t j = 0;                                                                                             \
             for (; ahead != 0 && j + width <= n; j += width) {                                                         \
-                mk_fetch_eight(rows, j * (int64_t)sizeof(E), ahead);                                                   \
+                mk_fetch_eight(rows, n * (int64_t)sizeof(E), j * (int64_t)sizeof(E), ahead);                           \
                 MK_VECTORIZE for (int64_t i = j; i < j + width; i++) {                                                 \
                     MK_REDUCE_EIGHT(READ_ONE, T, ROW, OP, MAP, i)                                                      \
                 }                                                                                                      \

@@ -3,6 +3,9 @@
 
 #undef THIN_DEPTH
 #define THIN_DEPTH 8
+// Up to so many bytes, a column is multiplied by a single row alone.
+#undef THIN_STREAM
+#define THIN_STREAM 8192
 
 // Numbers of rows, and how many columns are taken at once with them: 32 registers hold the sums and what is multiplied.
 #undef THIN_EACH
@@ -87,12 +90,12 @@ MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t 
                                  int64_t b_column_bytes, int32_t dtype, int64_t bytes, int64_t m, int64_t n,
                                  int64_t k) {
     int64_t j = 0;
-    // A single row of floats: one column after the other, so that the large operand is one stream of memory, which is a
-    // fifth faster than several; sums of neighbouring columns overlap all the same. Narrower types wait for their
-    // conversion, which several columns share better.
-    for (; m == 1 && bytes >= 4 && j < n; j++)
+    // A single row of floats that the first-level cache holds: one column after the other, so that the large operand is
+    // one stream of memory; sums of neighbouring columns overlap all the same. Several share what comes of a longer row
+    // from further away, and the conversion of narrower types.
+    for (; m == 1 && bytes >= 4 && k * bytes <= THIN_STREAM && j < n; j++)
         RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, 1, 1, k,
-                            8 * b_column_bytes);
+                            k * bytes == b_column_bytes ? 0 : 8 * b_column_bytes);
     for (; m == 1 && j + 8 <= n; j += 8)
         RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, 1, 8, k,
                             8 * b_column_bytes);
@@ -202,8 +205,11 @@ static __attribute__((unused)) void RFN(thin_pairs)(REAL *c, int64_t c_row, cons
                                                     int64_t k) {
     // How a column is summed does not depend on how many are taken at once.
     int64_t j = 0;
-    for (; m == 1 && j < n; j++)
+    for (; m == 1 && k * 2 <= THIN_STREAM && j < n; j++)
         RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, 1, 1, k,
+                             k * 2 == b_column_bytes ? 0 : 8 * b_column_bytes);
+    for (; m == 1 && j + 8 <= n; j += 8)
+        RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, 1, 8, k,
                              8 * b_column_bytes);
     // All rows at once, as in thin_dots.
 #define THIN_AT_ONCE(rows, columns)                                                                                    \
