@@ -105,7 +105,7 @@ static void stream_run(const plan *p, char *out, const void **in, int64_t n) {
             mk_fetch_all((const char *)in[k - 1] + (p->repeats[k] ? ROW_AHEAD : RUN_AHEAD), m * size[k]);
         p->kernel(piece, in, m, p->parameters);
         const int64_t bytes = m * size[0];
-        if (((uintptr_t)out | (uintptr_t)bytes) % 64 == 0) lines(out, piece, bytes);
+        if (((uintptr_t)out | (uintptr_t)bytes) % 64 == 0) lines(out, piece, bytes, NULL);
         else mk_stream(out, piece, bytes);
         out += bytes;
         for (int32_t k = 1; k < p->walk.operands; k++) in[k - 1] = (const char *)in[k - 1] + m * size[k];

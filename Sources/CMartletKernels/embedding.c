@@ -11,37 +11,46 @@ typedef struct {
     bool stream;
 } embedding_job;
 
+// The gradient of entry i of the sorted positions.
+static const char *looked_up(const embedding_job *job, int64_t i) {
+    return (const char *)job->src->data + job->positions[i] * mk_byte_stride(job->src, 0);
+}
+
 static void embedding_rows(void *context, int64_t begin, int64_t end) {
     const embedding_job *job = context;
     const mk_tensor *out = job->out, *src = job->src;
     const int64_t width = out->shape[1], row_bytes = width * mk_size_of(out->dtype);
-    const int64_t step = mk_byte_stride(src, 0);
     const bool is_double = out->dtype == MK_F64;
     // A piece of a row is summed at a time.
     _Alignas(64) double sums[MK_BLOCK];
     _Alignas(64) char converted[MK_BLOCK * sizeof(float)];
     _Alignas(64) static const char zeros[4096];
+    // Positions are in the order of the rows that are written, so they can lie anywhere.
+    const int64_t src_bytes = width * mk_size_of(src->dtype), distance = mk_rows_ahead(src_bytes);
+    const int64_t all = job->starts[end];
+    for (int64_t i = job->starts[begin]; i < all && i < job->starts[begin] + distance; i++)
+        mk_fetch_row(looked_up(job, i), src_bytes);
     for (int64_t r = begin; r < end; r++) {
-        // Positions are in the order of the rows that are written, so they can lie anywhere.
-        for (int64_t i = job->starts[r + 1]; i < job->starts[r + 1] + 2 && i < job->starts[end]; i++) {
-            mk_fetch_all((const char *)src->data + job->positions[i] * step, mk_min64(row_bytes, 2048));
-        }
         char *to = (char *)out->data + r * row_bytes;
         const int64_t first = job->starts[r], last = job->starts[r + 1];
-        if (last - first <= 1 && src->dtype == out->dtype) {
-            const char *only = last > first ? (const char *)src->data + job->positions[first] * step : NULL;
-            const int64_t part = only ? row_bytes : (int64_t)sizeof zeros;
-            for (int64_t at = 0; at < row_bytes; at += part)
-                mk_store(to + at, only ? only : zeros, mk_min64(part, row_bytes - at), job->stream);
+        if (last == first) {
+            for (int64_t at = 0; at < row_bytes; at += (int64_t)sizeof zeros)
+                mk_store(to + at, zeros, mk_min64((int64_t)sizeof zeros, row_bytes - at), job->stream);
             continue;
         }
+        if (last - first == 1 && src->dtype == out->dtype) {
+            mk_store_row(to, looked_up(job, first), row_bytes, job->stream,
+                         first + distance < all ? looked_up(job, first + distance) : NULL);
+            continue;
+        }
+        for (int64_t i = first + distance; i < last + distance && i < all; i++)
+            mk_fetch_row(looked_up(job, i), src_bytes);
         for (int64_t at = 0; at < width; at += MK_BLOCK) {
             const int64_t n = mk_min64(MK_BLOCK, width - at);
             char *piece = to + at * mk_size_of(out->dtype);
-            const char *from = (const char *)src->data + at * mk_size_of(src->dtype);
             memset(sums, 0, (size_t)n * sizeof(double));
             for (int64_t i = first; i < last; i++) {
-                const char *row = from + job->positions[i] * step;
+                const char *row = looked_up(job, i) + at * mk_size_of(src->dtype);
                 if (is_double) mk_block_axpy_f64(sums, row, src->dtype, 1, n);
                 else mk_block_axpy_f32((float *)(void *)sums, row, src->dtype, 1, n);
             }

@@ -66,8 +66,6 @@ typedef struct gather_job {
 
 // Elements whose place is looked up before their turn.
 enum { AHEAD = 24 };
-// Bytes of rows that are fetched before their turn.
-enum { ROW_AHEAD = 4096 };
 // Bytes of a line that is read from end to end before elements are taken from it: what the second cache holds of two.
 enum { WHOLE_LINE = 1 << 18 };
 
@@ -167,14 +165,13 @@ static const char *row_to_copy(const copy_job *job, int64_t i) {
     return job->in + (k + (k < 0 ? job->size : 0)) * job->in_step;
 }
 
-// Rows lie anywhere in memory, and the processor cannot guess where the next ones are.
 static void copy_rows(void *context, int64_t begin, int64_t end) {
     const copy_job *job = context;
-    const int64_t distance = mk_max64(1, ROW_AHEAD / job->bytes), near = mk_min64(job->bytes, ROW_AHEAD);
-    for (int64_t i = begin - distance; i < end; i++) {
-        if (i + distance < end) mk_fetch_all(row_to_copy(job, i + distance), near);
-        if (i >= begin) mk_store(job->out + i * job->out_step, row_to_copy(job, i), job->bytes, job->stream);
-    }
+    const int64_t distance = mk_rows_ahead(job->bytes);
+    for (int64_t i = begin; i < end && i < begin + distance; i++) mk_fetch_row(row_to_copy(job, i), job->bytes);
+    for (int64_t i = begin; i < end; i++)
+        mk_store_row(job->out + i * job->out_step, row_to_copy(job, i), job->bytes, job->stream,
+                     i + distance < end ? row_to_copy(job, i + distance) : NULL);
 }
 
 // Whether what follows the first dimension is one run of memory.

@@ -36,6 +36,27 @@ MK_INLINE mk_tensor mk_without(const mk_tensor *t, int32_t dim) {
 }
 MK_INLINE int64_t mk_byte_stride(const mk_tensor *t, int32_t dim) { return t->strides[dim] * mk_size_of(t->dtype); }
 
+// MARK: rows that lie anywhere in memory
+//
+// The processor cannot guess where the next ones are.
+
+#define MK_ROW_AHEAD 8192 // bytes that are fetched before their turn
+
+// How many rows that is.
+MK_INLINE int64_t mk_rows_ahead(int64_t bytes) { return mk_max64(1, MK_ROW_AHEAD / mk_max64(1, bytes)); }
+// Fetches a row, or the beginning of a long one.
+MK_INLINE void mk_fetch_row(const void *row, int64_t bytes) { mk_fetch_all(row, mk_min64(bytes, MK_ROW_AHEAD)); }
+// Copies a row and fetches a later one, unless `next` is NULL.
+MK_INLINE void mk_store_row(void *out, const void *row, int64_t bytes, bool stream, const void *next) {
+    const bool spreads = stream && bytes >= 256 && bytes <= MK_ROW_AHEAD;
+    if (spreads) {
+        mk_stream_fetching(out, row, bytes, next);
+    } else {
+        if (next) mk_fetch_row(next, bytes);
+        mk_store(out, row, bytes, stream);
+    }
+}
+
 // MARK: runs
 
 // Elements begin..<end of a walk, run by run: while (mk_runs_next(&runs)) { runs.at[k], runs.length }.

@@ -20,11 +20,14 @@ MK_INLINE int64_t mk_stream_grain(int64_t elements_per_item, bool stream) {
     return elements_per_item >= elements ? 1 : elements / (elements_per_item < 1 ? 1 : elements_per_item);
 }
 
-// Copies whole cache lines past the caches to where one begins: the function for the processor.
-typedef void (*mk_stream_lines)(char *out, const char *in, int64_t bytes);
+// Copies whole cache lines past the caches to where one begins, and fetches as much from `next` on unless it is NULL.
+// The function for the processor.
+typedef void (*mk_stream_lines)(char *out, const char *in, int64_t bytes, const char *next);
 mk_stream_lines mk_stream_lines_now(void);
-// Copies bytes past the caches where they fill cache lines.
-void mk_stream(void *out, const void *in, int64_t bytes);
+// Copies bytes past the caches where they fill cache lines, and fetches as many from `next` on, unless it is NULL, line
+// by line: many at once would hold up what is read meanwhile.
+void mk_stream_fetching(void *out, const void *in, int64_t bytes, const void *next);
+MK_INLINE void mk_stream(void *out, const void *in, int64_t bytes) { mk_stream_fetching(out, in, bytes, NULL); }
 // Copies bytes, past the caches with `stream`.
 MK_INLINE void mk_store(void *out, const void *in, int64_t bytes, bool stream) {
     if (stream) mk_stream(out, in, bytes);

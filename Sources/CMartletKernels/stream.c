@@ -31,7 +31,7 @@ bool mk_streams(const mk_tensor *out, int32_t count, const mk_tensor *const *in)
 
 mk_stream_lines mk_stream_lines_now(void) { return MK_TABLE(stream_tables)->lines; }
 
-void mk_stream(void *out, const void *in, int64_t bytes) {
+void mk_stream_fetching(void *out, const void *in, int64_t bytes, const void *next) {
     const int64_t misaligned = (int64_t)((uintptr_t)out % 64), head = misaligned == 0 ? 0 : 64 - misaligned;
     if (bytes < head + 64) {
         memcpy(out, in, (size_t)bytes);
@@ -39,6 +39,7 @@ void mk_stream(void *out, const void *in, int64_t bytes) {
     }
     const int64_t lines = (bytes - head) / 64 * 64, tail = bytes - head - lines;
     if (head > 0) memcpy(out, in, (size_t)head);
-    MK_TABLE(stream_tables)->lines((char *)out + head, (const char *)in + head, lines);
+    MK_TABLE(stream_tables)->lines((char *)out + head, (const char *)in + head, lines,
+                                   next ? (const char *)next + head : NULL);
     if (tail > 0) memcpy((char *)out + head + lines, (const char *)in + head + lines, (size_t)tail);
 }

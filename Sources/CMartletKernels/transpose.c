@@ -7,7 +7,8 @@ typedef struct {
     transpose_fn of_size[4]; // 1, 2, 4, 8 bytes
 } transpose_table;
 
-// Which elements of two registers of N, in PARTS of 16 bytes each, interleaving takes: the lower or the higher halves of parts.
+// Which elements of two registers of N, in parts of 16 bytes, interleaving takes: LOW_N_PARTS those of the lower halves of
+// parts, HIGH_N_PARTS those of the upper.
 #define LOW_2_1 0, 2
 #define HIGH_2_1 1, 3
 #define LOW_4_1 0, 4, 1, 5
