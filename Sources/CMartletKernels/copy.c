@@ -1,7 +1,6 @@
 // Copies with conversion, fills and ranges.
 #include "mk_elementwise_private.h"
 #include "mk_rows.h"
-#include "mk_stream.h"
 
 void mk_scalar_store(void *out, int32_t dtype, mk_scalar value) {
     if (dtype == MK_F32) *(float *)out = (float)value.d;

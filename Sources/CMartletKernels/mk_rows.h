@@ -1,4 +1,5 @@
-// Private to reductions, scans, sorting, indexing and random numbers: runs of elements, blocks of a computation's type.
+// Private to copies, reductions, scans, sorting, indexing and random numbers: runs of elements, blocks of a computation's
+// type.
 #ifndef MK_ROWS_H
 #define MK_ROWS_H
 

@@ -12,7 +12,7 @@
 #define MK_STREAM(p, v, stream) __builtin_memcpy(p, &(v), sizeof(v))
 #endif
 
-// Register c * L + d gets 16 bytes number g of what is 16 bytes number c of register g * L + d.
+// Part g of register c * L + d becomes what was part c of register g * L + d; a part is 16 bytes.
 #define MK_QUARTERS_EVEN 0, 1, 4, 5, 8, 9, 12, 13
 #define MK_QUARTERS_ODD 2, 3, 6, 7, 10, 11, 14, 15
 #define MK_SWAP_4(w, L)                                                                                                \
