@@ -203,7 +203,7 @@ static void columns_unit(const moments_job *job, int64_t unit) {
     mk_cursor cursor;
     mk_cursor_seek(&job->kept, &cursor, row);
     int64_t offset = cursor.at[0] - (char *)job->in->data + column * strides[0];
-    const int64_t ahead = job->fetches ? mk_eight_ahead(step, n * strides[0]) : 0;
+    const int64_t ahead = job->fetches ? mk_eight_ahead(step, step == n * strides[0]) : 0;
     moments_tile parts;
     const char *rows[MOMENTS_ROWS];
     int64_t filled = 0, count = 0;

@@ -242,8 +242,8 @@ static void columns_unit(const reduce_job *job, int64_t unit) {
     mk_cursor cursor;
     mk_cursor_seek(&job->kept, &cursor, row);
     int64_t offset = cursor.at[0] - (char *)job->in->data + column * stride;
-    const int64_t ahead = job->fetches ? mk_eight_ahead(pack * step, packed * stride) : 0;
     const bool gapless = pack * step == packed * stride;
+    const int64_t ahead = job->fetches ? mk_eight_ahead(pack * step, gapless) : 0;
 
     _Alignas(64) column_accumulators acc;
     _Alignas(64) reduce_total totals[COLUMN_TILE];

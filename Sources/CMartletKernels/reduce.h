@@ -9,9 +9,9 @@
 enum { REDUCE_F32, REDUCE_F64, REDUCE_I64, REDUCE_TYPES };
 #define REDUCE_OPS (MK_REDUCE_SUM_ABS + 1)
 
-// How far from eight rows of `bytes` bytes, `step` bytes apart, memory is best fetched while they are read: of more rows
-// at a distance that is a power of two, one would push the other out of the cache.
-MK_INLINE int64_t mk_eight_ahead(int64_t step, int64_t bytes) { return (step == bytes ? 16 : 8) * step; }
+// How far from eight rows that lie `step` bytes apart memory is best fetched while they are read: of more rows at a
+// distance that is a power of two, one would push the other out of the cache. Rows without gaps do not.
+MK_INLINE int64_t mk_eight_ahead(int64_t step, bool gapless) { return (gapless ? 16 : 8) * step; }
 // Fetches sixteen cache lines of what lies `ahead` bytes from eight rows of `bytes` bytes, which are read side by side and
 // have come to `offset`: two of each row, or those of one run where nothing lies between rows, because memory is read
 // faster in order.

@@ -6,6 +6,10 @@
 // Up to so many bytes, a column is multiplied by a single row alone.
 #undef THIN_STREAM
 #define THIN_STREAM 8192
+// How far from such a column memory is fetched: columns that follow each other the processor fetches best by itself.
+MK_INLINE int64_t RFN(thin_stream_ahead)(int64_t bytes, int64_t column_bytes) {
+    return bytes == column_bytes ? 0 : 8 * column_bytes;
+}
 
 // Numbers of rows, and how many columns are taken at once with them: 32 registers hold the sums and what is multiplied.
 #undef THIN_EACH
@@ -95,7 +99,7 @@ MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t 
     // from further away, and the conversion of narrower types.
     for (; m == 1 && bytes >= 4 && k * bytes <= THIN_STREAM && j < n; j++)
         RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, 1, 1, k,
-                            k * bytes == b_column_bytes ? 0 : 8 * b_column_bytes);
+                            RFN(thin_stream_ahead)(k * bytes, b_column_bytes));
     for (; m == 1 && j + 8 <= n; j += 8)
         RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, 1, 8, k,
                             8 * b_column_bytes);
@@ -207,7 +211,7 @@ static __attribute__((unused)) void RFN(thin_pairs)(REAL *c, int64_t c_row, cons
     int64_t j = 0;
     for (; m == 1 && k * 2 <= THIN_STREAM && j < n; j++)
         RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, 1, 1, k,
-                             k * 2 == b_column_bytes ? 0 : 8 * b_column_bytes);
+                             RFN(thin_stream_ahead)(k * 2, b_column_bytes));
     for (; m == 1 && j + 8 <= n; j += 8)
         RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, 1, 8, k,
                              8 * b_column_bytes);

@@ -33,6 +33,7 @@
         w[d] = low;                                                                                                    \
     }
 #define MK_SWAP_1(w, L)
+
 // Of the registers of N rows each 16 bytes, L elements, are transposed with those below them by interleaving registers i
 // and i + L / 2 of L, log2(L) times over; then the 16 bytes themselves change places.
 #define MK_TRANSPOSE(T, SIZE, N, L, PARTS)                                                                             \
