@@ -31,7 +31,8 @@ typedef void (*product_fn)(const product *g, const char *a, const char *b, char 
                            void *scratch);
 typedef struct {
     product_fn tile, thin, int4;
-    void (*pack_panel)(const product *g, const char *b, int64_t first, int64_t last, void *panel, void *temporary);
+    void (*pack_panel)(const product *g, const char *b, int64_t first, int64_t last, int64_t k0, int64_t k1,
+                       void *panel, void *temporary);
     void (*rows_of_panel)(const product *g, const char *a, const void *panel, char *out, int64_t m, int64_t n,
                           void *scratch);
     int32_t rows, columns; // the register tile
@@ -88,7 +89,9 @@ static void run_tiles(void *context, int64_t chunk) {
 
 // Columns of b are packed once for all threads, as many as fit PANEL_BYTES; then each thread takes blocks of rows.
 // A panel of more than PAST_BYTES is not in a cache any more when it is read.
-enum { PANEL_BYTES = 16 << 20, PAST_BYTES = 4 << 20, ROWS_OF_BLOCK = 224, STRIPS_OF_CHUNK = 8, DEEPEST = 8192 };
+enum { PANEL_BYTES = 16 << 20, PAST_BYTES = 4 << 20, STRIPS_OF_CHUNK = 8, CHUNK_BYTES = 128 << 10, DEEPEST = 8192 };
+// Rows of a large block of rows, and strips of the smallest one.
+enum { ROWS_OF_BLOCK = 224, SMALL_BLOCK = 3 };
 
 typedef struct {
     product g;
@@ -96,19 +99,35 @@ typedef struct {
     const char *a, *b;
     char *out;
     void *panel;
-    int64_t strips;                 // of b in the panel
+    int64_t strips, rows_of_chunk;  // of b in the panel; rows of b that are packed together
+    int64_t threads;
     int64_t row_blocks, row_strips; // blocks of rows, strips of `rows` rows in all
     int64_t column_blocks;
     int64_t scratch_bytes, temporary_bytes;
 } panel_job;
 
+// Rows of b are packed in chunks of rows, columns in chunks of strips.
+static void pack_rows_of_panel(void *context, int64_t chunk) {
+    const panel_job *job = context;
+    const int64_t first = chunk * job->rows_of_chunk;
+    job->kernels->pack_panel(&job->g, job->b, 0, job->strips, first, mk_min64(job->g.k, first + job->rows_of_chunk),
+                             job->panel, NULL);
+}
 static void pack_strips(void *context, int64_t chunk) {
     const panel_job *job = context;
     void *temporary = job->temporary_bytes ? mk_scratch(job->temporary_bytes) : NULL;
     const int64_t first = chunk * STRIPS_OF_CHUNK;
-    job->kernels->pack_panel(&job->g, job->b, first, mk_min64(job->strips, first + STRIPS_OF_CHUNK), job->panel,
-                             temporary);
+    job->kernels->pack_panel(&job->g, job->b, first, mk_min64(job->strips, first + STRIPS_OF_CHUNK), 0, job->g.k,
+                             job->panel, temporary);
     if (temporary) mk_scratch_free(temporary, job->temporary_bytes);
+}
+
+// Strips of the block of rows that begins at `strip`: large ones first, then smaller and smaller ones, so that no thread
+// waits long for the last one of another.
+static int64_t strips_of_block(const panel_job *job, int64_t strip) {
+    const int64_t rest = job->row_strips - strip, large = mk_max64(1, ROWS_OF_BLOCK / job->kernels->rows);
+    const int64_t least = mk_max64(1, mk_min64(SMALL_BLOCK, job->row_strips / (4 * job->threads)));
+    return mk_min64(rest, mk_max64(least, mk_min64(large, mk_div_up(rest, 2 * job->threads))));
 }
 
 static void run_rows(void *context, int64_t chunk) {
@@ -116,8 +135,10 @@ static void run_rows(void *context, int64_t chunk) {
     const product_kernels *kernels = job->kernels;
     product g = job->g;
     const int64_t block = chunk / job->column_blocks, part = chunk % job->column_blocks;
-    const int64_t i = job->row_strips * block / job->row_blocks * kernels->rows;
-    const int64_t i_end = mk_min64(g.m, job->row_strips * (block + 1) / job->row_blocks * kernels->rows);
+    int64_t strip = 0;
+    for (int64_t b = 0; b < block; b++) strip += strips_of_block(job, strip);
+    const int64_t i = strip * kernels->rows;
+    const int64_t i_end = mk_min64(g.m, i + strips_of_block(job, strip) * kernels->rows);
     const int64_t j = job->strips * part / job->column_blocks * kernels->columns;
     const int64_t j_end = mk_min64(g.n, job->strips * (part + 1) / job->column_blocks * kernels->columns);
     if (g.scale) g.scale = (const float *)g.scale + j;
@@ -132,7 +153,7 @@ static void run_rows(void *context, int64_t chunk) {
 static void panel_product(const product *g, const product_kernels *kernels, const char *a, const char *b, char *out) {
     const int64_t rows = kernels->rows, columns = kernels->columns, bytes = kernels->bytes;
     const int64_t threads = mk_thread_count();
-    panel_job job = {.g = *g, .kernels = kernels, .a = a};
+    panel_job job = {.g = *g, .kernels = kernels, .a = a, .threads = threads};
     const int64_t steps = job.g.steps = g->pairs ? mk_div_up(g->k, 2) : g->k;
     job.g.tile_k = mk_div_up(steps, mk_div_up(steps, 512));
     const bool keeps = !g->direct && steps > job.g.tile_k;
@@ -140,10 +161,7 @@ static void panel_product(const product *g, const product_kernels *kernels, cons
     width = mk_min64(mk_max64(width, 4 * columns), keeps ? 2048 : INT64_MAX / 2);
     width = mk_min64(mk_div_up(mk_div_up(g->n, mk_div_up(g->n, width)), columns) * columns, width);
     job.row_strips = mk_div_up(g->m, rows);
-    // Blocks of nearly equal height, two or more for each thread where that leaves a block enough rows.
-    const int64_t least = mk_div_up(job.row_strips * rows, ROWS_OF_BLOCK);
-    const int64_t rounds = mk_max64(mk_div_up(least, threads), job.row_strips >= 10 * threads ? 2 : 1);
-    job.row_blocks = mk_min64(job.row_strips, rounds * threads);
+    for (int64_t strip = 0; strip < job.row_strips; strip += strips_of_block(&job, strip)) job.row_blocks++;
     job.column_blocks = mk_div_up(threads, job.row_blocks);
     const int32_t as_it_lies = g->pairs ? MK_BF16 : bytes == 8 ? MK_F64 : MK_F32;
     const bool widens = g->b_row == 1 && g->b_dtype != as_it_lies;
@@ -158,10 +176,16 @@ static void panel_product(const product *g, const product_kernels *kernels, cons
         job.out = out + j * g->out_column * mk_size_of(g->out_dtype);
         if (g->scale) job.g.scale = (const float *)g->scale + j;
         if (g->group_scale) job.g.group_scale = group_scale_of(g, j);
-        const int64_t m = (mk_div_up(job.row_strips, job.row_blocks)) * rows, n = job.strips * columns;
+        const int64_t m = strips_of_block(&job, 0) * rows, n = job.strips * columns;
         job.scratch_bytes =
             (m * job.g.tile_k + 16 + (keeps ? m * n : rows * columns) + columns + rows * job.g.tile_k) * bytes;
-        mk_parallel(mk_div_up(job.strips, STRIPS_OF_CHUNK), pack_strips, &job);
+        if (g->b_column == 1 && !g->scale && !g->group_scale) {
+            const int64_t rows_of_chunk = CHUNK_BYTES / (job.g.n * mk_size_of(g->b_dtype));
+            job.rows_of_chunk = mk_max64(rows_of_chunk / 2 * 2, 2);
+            mk_parallel(mk_div_up(g->k, job.rows_of_chunk), pack_rows_of_panel, &job);
+        } else {
+            mk_parallel(mk_div_up(job.strips, STRIPS_OF_CHUNK), pack_strips, &job);
+        }
         mk_parallel(job.row_blocks * job.column_blocks, run_rows, &job);
     }
     mk_scratch_free(job.panel, panel_bytes);

@@ -132,33 +132,33 @@ MK_INLINE void RFN(pack_integers)(const product *g, REAL *out, const char *b, in
 }
 #endif
 
-// Strips first..<last of NR columns of b, all of k, packed to where they belong in `panel`.
-static void RFN(pack_panel)(const product *g, const char *b, int64_t first, int64_t last, void *panel,
-                            void *temporary) {
-    const int64_t columns = mk_min64(g->n, last * NR) - first * NR;
+// A part of b, packed to where it belongs in `panel`: strips first..<last of NR columns. All of k where columns are
+// contiguous, else k0..<k1 (even but for k itself): rows are read along, because memory gives longer runs faster.
+static void RFN(pack_panel)(const product *g, const char *b, int64_t first, int64_t last, int64_t k0, int64_t k1,
+                            void *panel, void *temporary) {
+    const int64_t columns = mk_min64(g->n, last * NR) - first * NR, b_bytes = mk_size_of(g->b_dtype);
+    REAL *to = (REAL *)panel + first * NR * g->steps;
+    const char *from = b + (first * NR * g->b_column + k0 * g->b_row) * b_bytes;
 #if !REAL_IS_DOUBLE
     if (g->group_scale || (g->pairs && g->b_dtype == MK_I8)) {
-        RFN(pack_integers)(g, (REAL *)panel + first * NR * g->steps, b, first * NR, columns, temporary);
+        RFN(pack_integers)(g, to, b, first * NR, columns, temporary);
         return;
     }
 #endif
+    const int64_t strip = NR * g->steps;
 #if MICRO_HAS_PAIRS
     if (g->pairs) {
-        REAL *to = (REAL *)panel + first * NR * g->steps;
-        const char *from = b + first * NR * g->b_column * 2;
-        if (g->b_row == 1) RFN(pack_pairs)(to, NR, from, g->b_column, columns, g->k);
-        else if (g->past) RFN(pack_row_pairs_of)(to, NR, from, g->b_row * 2, columns, g->k, true);
-        else RFN(pack_row_pairs)(to, from, g->b_row * 2, columns, g->k);
+        REAL *rows_to = to + k0 / 2 * NR;
+        if (g->b_column != 1) RFN(pack_pairs)(to, NR, from, g->b_column, columns, g->k);
+        else if (g->past) RFN(pack_row_pairs_of)(rows_to, NR, strip, from, g->b_row * 2, columns, k1 - k0, true);
+        else RFN(pack_row_pairs_of)(rows_to, NR, strip, from, g->b_row * 2, columns, k1 - k0, false);
         return;
     }
 #endif
-    if (g->past && g->b_column == 1 && g->b_dtype == REAL_DTYPE) {
-        RFN(pack_rows)((REAL *)panel + first * NR * g->k, NR, b + first * NR * (int64_t)sizeof(REAL), REAL_DTYPE,
-                       g->b_row, columns, g->k, true);
-        return;
-    }
-    RFN(pack)((REAL *)panel + first * NR * g->k, NR, b + first * NR * g->b_column * mk_size_of(g->b_dtype), g->b_dtype,
-              g->b_column, g->b_row, columns, g->k, temporary);
+    if (g->b_column == 1)
+        RFN(pack_along)(to + k0 * NR, NR, strip, from, g->b_dtype, g->b_row, columns, k1 - k0, g->past);
+    else
+        RFN(pack)(to, NR, from, g->b_dtype, g->b_column, g->b_row, columns, g->k, temporary);
 }
 
 // The rows of a that product_rows works on, for steps s0..<s0 + steps along k.
@@ -168,8 +168,8 @@ MK_INLINE void RFN(pack_rows_of_a)(const product *g, REAL *packed, const char *a
     if (g->pairs) {
         const int64_t k = mk_min64(g->k - 2 * s0, 2 * steps);
         const char *from = a + 2 * s0 * g->a_column * 2;
-        if (g->a_column == 1) RFN(pack_pairs)(packed, MR, from, g->a_row, m, k);
-        else RFN(pack_row_pairs_of)(packed, MR, from, g->a_column * 2, m, k, false);
+        if (g->a_row != 1) RFN(pack_pairs)(packed, MR, from, g->a_row, m, k);
+        else RFN(pack_row_pairs_of)(packed, MR, MR * steps, from, g->a_column * 2, m, k, false);
         return;
     }
 #endif
@@ -181,7 +181,8 @@ MK_INLINE void RFN(pack_rows_of_a)(const product *g, REAL *packed, const char *a
 // tiles.
 MK_INLINE bool RFN(packs_meanwhile)(const product *g, int64_t n) {
     if (n < NR) return false;
-    return g->pairs ? g->a_column == 1 : g->a_dtype == REAL_DTYPE && (g->a_column == 1 || g->a_row == 1);
+    if (g->pairs) return g->a_row != 1 || g->k % 2 == 0;
+    return g->a_dtype == REAL_DTYPE && (g->a_column == 1 || g->a_row == 1);
 }
 
 // out[0..<m, 0..<n] of one batch element with b's columns packed by pack_panel: packs its rows of a, a block of k at a
@@ -197,9 +198,11 @@ static void RFN(product_rows)(const product *g, const char *a, const void *panel
     REAL *row = c + (keeps ? m_padded * n_padded : MR * NR);
     REAL *temporary = row + NR;
     const int64_t out_bytes = mk_size_of(g->out_dtype);
-    const bool meanwhile = RFN(packs_meanwhile)(g, n);
-    // In elements of REAL: two numbers for pairs, which lie along k.
-    const int64_t a_row = g->pairs ? g->a_row / 2 : g->a_row, a_column = g->a_column;
+    const bool meanwhile = RFN(packs_meanwhile)(g, n), across = g->a_row == 1;
+    const int64_t a_bytes = mk_size_of(g->a_dtype), pair = g->pairs ? 2 : 1;
+    // Whole tiles are rounded in registers.
+    const bool rounds = MICRO_HAS_PAIRS && g->pairs && !g->scale && g->alpha == 1 && (g->beta == 0 || g->beta == 1) &&
+                        g->out_column == 1 && g->out_dtype == MK_BF16;
     product edge = *g;
     for (int64_t s0 = 0; s0 < all; s0 += tile) {
         const int64_t steps = all - s0 < tile ? all - s0 : tile;
@@ -209,25 +212,27 @@ static void RFN(product_rows)(const product *g, const char *a, const void *panel
             const int columns = n - j < NR ? (int)(n - j) : NR;
             const REAL *right = (const REAL *)panel + j * all + s0 * NR;
             // The next strip of b comes from the outer caches: a part of it with each tile.
-            const char *ahead = (const char *)(right + NR * all);
-            const int64_t ahead_step = NR * (int64_t)sizeof(REAL) * MR / m_padded;
+            RFN(besides) besides = {.ahead = (const char *)(right + NR * all),
+                                    .ahead_step = NR * (int64_t)sizeof(REAL) * MR / m_padded,
+                                    .rounded_row = g->out_row,
+                                    .adds = g->beta != 0};
             for (int64_t i = 0; i < m; i += MR) {
                 const int rows = m - i < MR ? (int)(m - i) : MR;
                 const REAL *left = packed + i * steps;
                 char *to = out + (i * g->out_row + j * g->out_column) * out_bytes;
                 const int64_t next = i + MR;
-                RFN(strip) below, *strip = NULL;
-                if (meanwhile && j == 0 && next + MR <= m) {
-                    below = (RFN(strip)){packed + next * steps, (const REAL *)a + next * a_row + s0 * a_column, a_row,
-                                         a_column};
-                    strip = &below;
-                } else if (meanwhile && j == 0 && next < m) {
-                    RFN(pack_rows_of_a)(g, packed + next * steps, a + next * g->a_row * mk_size_of(g->a_dtype),
-                                        m - next, s0, steps, temporary);
+                besides.strip.out = NULL;
+                if (meanwhile && j == 0 && next < m) {
+                    const char *below = a + next * g->a_row * a_bytes;
+                    if (next + MR <= m)
+                        besides.strip = (RFN(strip)){packed + next * steps,
+                                                     (const REAL *)(below + s0 * pair * g->a_column * a_bytes),
+                                                     across ? g->a_column : g->a_row / pair, across};
+                    else
+                        RFN(pack_rows_of_a)(g, packed + next * steps, below, m - next, s0, steps, temporary);
                 }
                 if (g->direct && rows == MR && columns == NR) {
-                    RFN(micro_whole)(g->pairs, steps, left, right, (REAL *)to, g->out_row, accumulate, ahead,
-                                     ahead_step, strip);
+                    RFN(micro_whole)(g->pairs, steps, left, right, (REAL *)to, g->out_row, accumulate, &besides);
                 } else if (g->direct) {
                     RFN(micro_packed)(g->pairs, rows, 2, steps, left, MR, right, NR, c, NR, false);
                     for (int r = 0; r < rows; r++)
@@ -238,17 +243,17 @@ static void RFN(product_rows)(const product *g, const char *a, const void *panel
                 } else {
                     REAL *sums = keeps ? c + i * n_padded + j : c;
                     const int64_t sums_row = keeps ? n_padded : NR;
+                    besides.rounded = rounds && is_last && columns == NR ? (uint16_t *)to : NULL;
                     if (rows == MR)
-                        RFN(micro_whole)(g->pairs, steps, left, right, sums, sums_row, s0 > 0, ahead, ahead_step,
-                                         strip);
+                        RFN(micro_whole)(g->pairs, steps, left, right, sums, sums_row, s0 > 0, &besides);
                     else
                         RFN(micro_packed)(g->pairs, rows, 2, steps, left, MR, right, NR, sums, sums_row, s0 > 0);
-                    if (is_last) {
+                    if (is_last && !(besides.rounded && rows == MR)) {
                         if (g->scale) edge.scale = (const REAL *)g->scale + j;
                         RFN(write_block)(&edge, to, sums, sums_row, rows, columns, row);
                     }
                 }
-                ahead += steps * ahead_step;
+                besides.ahead += steps * besides.ahead_step;
             }
         }
     }

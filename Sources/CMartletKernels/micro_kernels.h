@@ -29,14 +29,16 @@ MK_INLINE RFN(vec) RFN(multiply_add)(RFN(vec) sum, RFN(vec) left, RFN(vec) right
 }
 
 // A strip of MR rows of a that a tile packs meanwhile, for the tile below it: multiplying leaves the processor's other
-// units idle. Element (i, p) is at in[i * row + p * step].
+// units idle. Element (i, p) is at in[i * row + p]; with `across` at in[i + p * row], and of pairs there, pair (i, p) is
+// number i of rows 2p and 2p + 1, which are `row` numbers apart.
 typedef struct {
     REAL *out; // out[p * MR + i]
     const REAL *in;
-    int64_t row, step;
+    int64_t row;
+    bool across;
 } RFN(strip);
 
-// What a tile packs: nothing, or a strip of which step is 1 or row is 1.
+// What a tile packs: nothing, or a strip of either kind.
 enum { RFN(PACKS_NOTHING), RFN(PACKS_ALONG), RFN(PACKS_ACROSS) };
 
 // Moves by the processor's registers for integers: those for vectors all hold sums.
@@ -58,21 +60,61 @@ MK_INLINE void RFN(move_column)(REAL *out, const REAL *in) {
         memcpy((char *)out + i, &bits, 8);
     }
 }
+#if MICRO_HAS_PAIRS
+// MR pairs of the numbers at `in` and those `row` numbers further.
+MK_INLINE void RFN(move_pair_column)(REAL *out, const uint16_t *in, int64_t row) {
+    for (int i = 0; i < MR; i += 2) {
+        uint32_t low, high;
+        memcpy(&low, in + i, 4);
+        memcpy(&high, in + row + i, 4);
+        const uint64_t bits = _pdep_u64(low, 0x0000ffff0000ffff) | _pdep_u64(high, 0xffff0000ffff0000);
+        memcpy(out + i, &bits, 8);
+    }
+}
+#endif
+
+// What a whole tile does besides multiplying.
+typedef struct {
+    // Memory that comes into the cache, ahead_step bytes with each step of k.
+    const char *ahead;
+    int64_t ahead_step;
+    // Packed where out is not NULL.
+    RFN(strip) strip;
+    // Of pairs: where the sums go as bfloat16 instead of to c, if anywhere; with `adds` they are added to what is there.
+    uint16_t *rounded;
+    int64_t rounded_row;
+    bool adds;
+} RFN(besides);
 
 // What a tile brings into the cache meanwhile, a line or two with each step of k: memory from `ahead` on, and the rows
-// that it writes at its end.
+// that it reads or writes at its end.
 typedef struct {
     const char *ahead;
     int64_t step;
-    const REAL *written, *last;
+    const char *used, *last;
+    int64_t row, half; // bytes from row to row, and half of what is used of one
 } RFN(fetches);
 
-MK_INLINE void RFN(fetch)(RFN(fetches) *f, int64_t row) {
+MK_INLINE RFN(fetches) RFN(fetches_of)(const RFN(besides) *besides, int rows, const REAL *c, int64_t c_row,
+                                       bool accumulate) {
+    RFN(fetches) f = {besides->ahead, besides->ahead_step, (const char *)c, NULL, c_row * (int64_t)sizeof(REAL),
+                      LANES * sizeof(REAL)};
+    // What is read is waited for, what is written is not.
+    if (besides->rounded && !accumulate) {
+        f.used = (const char *)besides->rounded;
+        f.row = besides->rounded_row * 2;
+        f.half = LANES * 2;
+    }
+    f.last = f.used + (rows - 1) * f.row;
+    return f;
+}
+
+MK_INLINE void RFN(fetch)(RFN(fetches) *f) {
     __builtin_prefetch(f->ahead, 0, 2);
-    __builtin_prefetch(f->written, 1, 2);
-    __builtin_prefetch(f->written + LANES, 1, 2);
+    __builtin_prefetch(f->used, 1, 2);
+    __builtin_prefetch(f->used + f->half, 1, 2);
     f->ahead += f->step;
-    f->written = f->written == f->last ? f->last : f->written + row;
+    f->used = f->used == f->last ? f->last : f->used + f->row;
 }
 
 // One step of k.
@@ -89,64 +131,109 @@ MK_INLINE void RFN(tile_step)(RFN(vec) sum[MR][2], const int rows, const int vec
     }
 }
 
+#if MICRO_HAS_PAIRS
+MK_INLINE __m512 RFN(widen)(__m256i x) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
+}
+// Stores the sums as bfloat16; nothing, and false, where the processor's instruction does not round all of them right.
+MK_INLINE bool RFN(store_rounded)(const RFN(besides) *besides, RFN(vec) sum[MR][2]) {
+    __mmask16 wrong = 0;
+    if (besides->adds)
+#pragma clang loop unroll(full)
+        for (int i = 0; i < MR; i++) {
+            const __m512i old = _mm512_loadu_si512(besides->rounded + i * besides->rounded_row);
+            sum[i][0] += (RFN(vec))RFN(widen)(_mm512_castsi512_si256(old));
+            sum[i][1] += (RFN(vec))RFN(widen)(_mm512_extracti64x4_epi64(old, 1));
+        }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < MR; i++) wrong |= MK_FN(rounds_wrongly)((__m512)sum[i][0], (__m512)sum[i][1]);
+    if (__builtin_expect(wrong != 0, 0)) return false;
+#pragma clang loop unroll(full)
+    for (int i = 0; i < MR; i++)
+        _mm512_storeu_si512(besides->rounded + i * besides->rounded_row,
+                            (__m512i)_mm512_cvtne2ps_pbh((__m512)sum[i][1], (__m512)sum[i][0]));
+    return true;
+}
+#endif
+
 // c[rows, vectors * LANES] (+)= a[rows, k] b[k, ...], element (i, p) of a at a[i * a_row + p * a_step]. With rows,
-// vectors, a_row, pairs and packs known when this is inlined, everything stays in registers. Memory from `ahead` on,
-// where there is any, is fetched meanwhile, ahead_step bytes for each step of k, and `strip` is packed.
+// vectors, a_row, pairs and packs known when this is inlined, everything stays in registers. `besides` is NULL or what
+// a whole tile does meanwhile; where it is rounded, what is in c afterwards is no result.
 MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REAL *a, const int64_t a_row,
                          int64_t a_step, const REAL *b, int64_t b_step, REAL *c, int64_t c_row, bool accumulate,
-                         const bool pairs, const char *ahead, int64_t ahead_step, const int packs,
-                         const RFN(strip) *strip) {
+                         const bool pairs, const RFN(besides) *besides, const int packs) {
     RFN(vec) sum[MR][2];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
         for (int j = 0; j < vectors; j++) sum[i][j] = (RFN(vec))(REAL)0;
-    RFN(fetches) fetches = {ahead, ahead_step, c, c + (rows - 1) * c_row};
+    RFN(fetches) fetches;
+    if (besides) fetches = RFN(fetches_of)(besides, rows, c, c_row, accumulate);
     int64_t p = 0;
     if (packs == RFN(PACKS_ALONG)) {
         // A square of MR x MR in as many steps: one of its rows with each.
-        const REAL *in = strip->in;
-        REAL *out = strip->out;
+        const RFN(strip) strip = besides->strip;
+        const REAL *in = strip.in;
+        REAL *out = strip.out;
         for (; p + MR <= k; p += MR, in += MR, out += MR * MR) {
             const REAL *from = in;
-            for (int s = 0; s < MR; s++, from += strip->row, a += a_step, b += b_step) {
-                __builtin_prefetch(from + MR * strip->row, 0, 2);
+            for (int s = 0; s < MR; s++, from += strip.row, a += a_step, b += b_step) {
+                __builtin_prefetch(from + MR * strip.row, 0, 2);
                 __builtin_prefetch(out + MR * MR + s * MR, 1, 3);
 #pragma clang loop unroll(full)
                 for (int q = 0; q < MR; q++) RFN(move_one)(out + q * MR + s, from + q);
-                RFN(fetch)(&fetches, c_row);
+                RFN(fetch)(&fetches);
                 RFN(tile_step)(sum, rows, vectors, a, a_row, b, pairs);
             }
         }
         for (int i = 0; i < MR; i++)
-            for (int64_t q = 0; q < k - p; q++) RFN(move_one)(out + q * MR + i, in + i * strip->row + q);
+            for (int64_t q = 0; q < k - p; q++) RFN(move_one)(out + q * MR + i, in + i * strip.row + q);
     } else if (packs == RFN(PACKS_ACROSS)) {
-        const REAL *in = strip->in;
-        REAL *out = strip->out;
-        for (; p < k; p++, in += strip->step, out += MR, a += a_step, b += b_step) {
+        const int64_t row = besides->strip.row;
+        const REAL *in = besides->strip.in;
+        REAL *out = besides->strip.out;
+        // Two rows of bfloat16 numbers are as far apart as one of floats.
+        for (; p < k; p++, in += row, out += MR, a += a_step, b += b_step) {
             __builtin_prefetch(in + 2 * MR, 0, 2);
             __builtin_prefetch(out + 8 * MR, 1, 3);
-            RFN(move_column)(out, in);
-            RFN(fetch)(&fetches, c_row);
+#if MICRO_HAS_PAIRS
+            if (pairs) {
+                const uint16_t *numbers = (const uint16_t *)in;
+                __builtin_prefetch(numbers + row + 4 * MR, 0, 2);
+                RFN(move_pair_column)(out, numbers, row);
+            }
+#endif
+            if (!pairs) RFN(move_column)(out, in);
+            RFN(fetch)(&fetches);
             RFN(tile_step)(sum, rows, vectors, a, a_row, b, pairs);
         }
     }
     for (; p < k; p++, a += a_step, b += b_step) {
-        if (ahead) RFN(fetch)(&fetches, c_row);
+        if (besides) RFN(fetch)(&fetches);
         RFN(tile_step)(sum, rows, vectors, a, a_row, b, pairs);
     }
+    if (accumulate)
+#pragma clang loop unroll(full)
+        for (int i = 0; i < rows; i++)
+#pragma clang loop unroll(full)
+            for (int j = 0; j < vectors; j++) sum[i][j] += RFN(load)(c + i * c_row + j * LANES);
+#if MICRO_HAS_PAIRS
+    if (besides && besides->rounded && RFN(store_rounded)(besides, sum)) return;
+#endif
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
-        for (int j = 0; j < vectors; j++) {
-            REAL *at = c + i * c_row + j * LANES;
-            RFN(store)(at, accumulate ? RFN(load)(at) + sum[i][j] : sum[i][j]);
-        }
+        for (int j = 0; j < vectors; j++) RFN(store)(c + i * c_row + j * LANES, sum[i][j]);
+#if MICRO_HAS_PAIRS
+    // What they were to be added to is part of the sums by now.
+    if (besides && besides->rounded)
+        for (int i = 0; i < MR; i++)
+            MK_FN(round_to_bf16)(besides->rounded + i * besides->rounded_row, c + i * c_row, NR);
+#endif
 }
 
-#define MICRO_TILE(rows, vectors)                                                                  \
-    RFN(tile)(rows, vectors, k, a, a_row, a_step, b, b_step, c, c_row, accumulate, pairs, NULL, 0, \
-              RFN(PACKS_NOTHING), NULL)
+#define MICRO_TILE(rows, vectors) \
+    RFN(tile)(rows, vectors, k, a, a_row, a_step, b, b_step, c, c_row, accumulate, pairs, NULL, RFN(PACKS_NOTHING))
 #define MICRO_CASE(rows)                       \
     case rows:                                 \
         if (vectors == 2) MICRO_TILE(rows, 2); \
@@ -181,20 +268,21 @@ static void RFN(micro_packed)(bool pairs, int rows, int vectors, int64_t k, cons
         RFN(micro)(rows, vectors, k, a, 1, a_step, b, b_step, c, c_row, accumulate, false);
 }
 
-// The same for a whole MR x NR tile; `ahead` comes into the cache and `strip`, if any, is packed.
+// The same for a whole MR x NR tile.
 static __attribute__((unused)) void RFN(micro_whole)(bool pairs, int64_t k, const REAL *a, const REAL *b, REAL *c,
-                                                     int64_t c_row, bool accumulate, const char *ahead,
-                                                     int64_t ahead_step, const RFN(strip) *strip) {
+                                                     int64_t c_row, bool accumulate, const RFN(besides) *besides) {
 #define MICRO_WHOLE(pairs, packs) \
-    RFN(tile)(MR, 2, k, a, 1, MR, b, NR, c, c_row, accumulate, pairs, ahead, ahead_step, RFN(packs), strip)
+    RFN(tile)(MR, 2, k, a, 1, MR, b, NR, c, c_row, accumulate, pairs, besides, RFN(packs))
+#define MICRO_WHOLES(pairs)                                              \
+    if (!besides->strip.out) MICRO_WHOLE(pairs, PACKS_NOTHING);          \
+    else if (besides->strip.across) MICRO_WHOLE(pairs, PACKS_ACROSS); \
+    else MICRO_WHOLE(pairs, PACKS_ALONG)
     if (MICRO_HAS_PAIRS && pairs) {
-        if (!strip) MICRO_WHOLE(true, PACKS_NOTHING);
-        else MICRO_WHOLE(true, PACKS_ALONG);
+        MICRO_WHOLES(true);
     } else {
-        if (!strip) MICRO_WHOLE(false, PACKS_NOTHING);
-        else if (strip->step == 1) MICRO_WHOLE(false, PACKS_ALONG);
-        else MICRO_WHOLE(false, PACKS_ACROSS);
+        MICRO_WHOLES(false);
     }
+#undef MICRO_WHOLES
 #undef MICRO_WHOLE
 }
 
@@ -268,16 +356,22 @@ MK_INLINE void RFN(transpose_strip)(REAL *out, int64_t out_row, int width, const
         for (int i = 0; i < width; i++) out[p * out_row + i] = i < count ? in[i * in_row + p] : 0;
 }
 
-// Rows of elements that lie side by side: along the rows of the source, whatever strip they go to. With `past`, whole
-// strips of NR elements of REAL go past the caches.
-MK_INLINE void RFN(pack_rows)(REAL *out, const int width, const char *in, const int32_t dtype, int64_t k_stride,
-                              int64_t lanes, int64_t k, const bool past) {
+// How many bytes further on the rows are, an even number, that are fetched while rows of `bytes` bytes, row_bytes apart, are
+// packed: the processor does not prefetch by itself what lies apart.
+MK_INLINE int64_t RFN(pack_ahead)(int64_t row_bytes, int64_t bytes) {
+    return row_bytes * mk_max64(2, mk_min64(mk_rows_ahead(bytes), 16) / 2 * 2);
+}
+
+// Rows of elements that lie side by side: along the rows of the source, whatever strip they go to; strips are `strip`
+// elements apart. With `past`, whole strips of NR elements of REAL go past the caches.
+MK_INLINE void RFN(pack_rows)(REAL *out, const int width, int64_t strip, const char *in, const int32_t dtype,
+                              int64_t k_stride, int64_t lanes, int64_t k, const bool past) {
     const int64_t bytes = mk_size_of(dtype);
+    const int64_t ahead_bytes = RFN(pack_ahead)(k_stride * bytes, lanes * bytes);
     for (int64_t p = 0; p < k; p++) {
-        // Rows may lie pages apart, where the processor does not prefetch by itself.
-        const char *row = in + p * k_stride * bytes, *ahead = row + 16 * k_stride * bytes;
+        const char *row = in + p * k_stride * bytes, *ahead = row + ahead_bytes;
         REAL *to = out + p * width;
-        for (int64_t s = 0; s < lanes; s += width, to += (int64_t)width * k) {
+        for (int64_t s = 0; s < lanes; s += width, to += strip) {
             for (int64_t line = 0; line < width * bytes; line += 64) __builtin_prefetch(ahead + s * bytes + line);
             if (past && lanes - s >= NR) {
                 for (int j = 0; j < NR; j += LANES)
@@ -296,6 +390,19 @@ MK_INLINE void RFN(pack_rows)(REAL *out, const int width, const char *in, const 
     }
 }
 
+// The same with what is constant for the usual types and widths.
+static void RFN(pack_along)(REAL *out, int width, int64_t strip, const char *in, int32_t dtype, int64_t k_stride,
+                            int64_t lanes, int64_t k, bool past) {
+#define PACK_ROWS(width, dtype, past) RFN(pack_rows)(out, width, strip, in, dtype, k_stride, lanes, k, past)
+    if (width == NR && dtype == REAL_DTYPE && past) PACK_ROWS(NR, REAL_DTYPE, true);
+    else if (width == NR && dtype == REAL_DTYPE) PACK_ROWS(NR, REAL_DTYPE, false);
+    else if (dtype == REAL_DTYPE) PACK_ROWS(MR, REAL_DTYPE, false);
+    else if (width == NR && dtype == MK_BF16) PACK_ROWS(NR, MK_BF16, false);
+    else if (dtype == MK_BF16) PACK_ROWS(MR, MK_BF16, false);
+    else PACK_ROWS(width, dtype, false);
+#undef PACK_ROWS
+}
+
 // Elements of other types that are converted before they are transposed, for each strip: they stay in the first-level
 // cache.
 enum { RFN(PACK_DEPTH) = 256 };
@@ -306,11 +413,7 @@ static __attribute__((unused)) void RFN(pack)(REAL *out, int width, const char *
                                               int64_t k_stride, int64_t lanes, int64_t k, REAL *temporary) {
     const int64_t bytes = mk_size_of(dtype);
     if (lane_stride == 1) {
-        if (width == NR && dtype == REAL_DTYPE) RFN(pack_rows)(out, NR, in, REAL_DTYPE, k_stride, lanes, k, false);
-        else if (dtype == REAL_DTYPE) RFN(pack_rows)(out, MR, in, REAL_DTYPE, k_stride, lanes, k, false);
-        else if (width == NR && dtype == MK_BF16) RFN(pack_rows)(out, NR, in, MK_BF16, k_stride, lanes, k, false);
-        else if (dtype == MK_BF16) RFN(pack_rows)(out, MR, in, MK_BF16, k_stride, lanes, k, false);
-        else RFN(pack_rows)(out, width, in, dtype, k_stride, lanes, k, false);
+        RFN(pack_along)(out, width, width * k, in, dtype, k_stride, lanes, k, false);
         return;
     }
     for (int64_t s = 0; s < lanes; s += width, out += (int64_t)width * k) {

@@ -25,15 +25,16 @@ MK_INLINE __m512i RFN(interleave)(__m256i low, __m256i high) {
     return _mm512_permutexvar_epi16(order, _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
 }
 
-// Packs k rows of `lanes` numbers, row_bytes apart, as strips of `width`, MR or NR; an odd last row is paired with zeros.
-// A second register of a strip that no lane is in is left as it was. With `past`, strips of NR go past the caches.
-MK_INLINE void RFN(pack_row_pairs_of)(REAL *out, const int width, const char *in, int64_t row_bytes, int64_t lanes,
-                                      int64_t k, const bool past) {
+// Packs k rows of `lanes` numbers, row_bytes apart, as strips of `width`, MR or NR, that are `strip` elements apart; an odd
+// last row is paired with zeros. A second register of a strip that no lane is in is left as it was. With `past`, strips of
+// NR go past the caches.
+MK_INLINE void RFN(pack_row_pairs_of)(REAL *out, const int width, int64_t strip, const char *in, int64_t row_bytes,
+                                      int64_t lanes, int64_t k, const bool past) {
     const int part = width < LANES ? width : LANES;
     const __mmask16 whole = (__mmask16)((1u << part) - 1);
-    const int64_t strip = width * ((k + 1) / 2);
+    const int64_t ahead_bytes = RFN(pack_ahead)(row_bytes, lanes * 2);
     for (int64_t p = 0; p < k; p += 2) {
-        const char *row = in + p * row_bytes, *ahead = row + 16 * row_bytes;
+        const char *row = in + p * row_bytes, *ahead = row + ahead_bytes;
         REAL *to = out + p / 2 * width;
         for (int64_t s = 0; s < lanes; s += part) {
             const __mmask16 mask = lanes - s >= part ? whole : (__mmask16)((1u << (lanes - s)) - 1);
@@ -51,7 +52,7 @@ MK_INLINE void RFN(pack_row_pairs_of)(REAL *out, const int width, const char *in
     }
 }
 static void RFN(pack_row_pairs)(REAL *out, const char *in, int64_t row_bytes, int64_t lanes, int64_t k) {
-    RFN(pack_row_pairs_of)(out, NR, in, row_bytes, lanes, k, false);
+    RFN(pack_row_pairs_of)(out, NR, NR * ((k + 1) / 2), in, row_bytes, lanes, k, false);
 }
 
 // The same for two rows, whose elements j make pair j; n rounded up to LANES. NULL stands for zeros.

@@ -107,6 +107,15 @@ import Testing
         }
     }
 
+    /// A product that is added to numbers below the smallest normal one keeps them, though a processor may take them for 0
+    /// when it rounds to bfloat16.
+    @Test(arguments: [DType.float32, .bfloat16]) func addedToDenormals(_ dtype: DType) {
+        let x = numbers([130, 128], dtype, 1).requiringGrad()
+        let g = (numbers([130, 128], dtype, 2).abs() + 1) * 0x1p-120
+        let found = grad(of: x.matmul(Tensor.zeros([128, 128], dtype: dtype)) + x * 0x1p-10, wrt: x, gradient: g)
+        #expect(found.equal(g * 0x1p-10) && found.abs().min().item() > 0)
+    }
+
     @Test(arguments: [DType.float64, .float32, .bfloat16]) func batches(_ dtype: DType) {
         for (left, right) in [
             ([4, 3, 5], [4, 5, 2]), ([2, 1, 3, 5], [4, 5, 2]), ([5, 40, 33], [33, 50]), ([3, 5], [2, 2, 5, 4]),
