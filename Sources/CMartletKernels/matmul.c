@@ -186,6 +186,7 @@ static void panel_product(const product *g, const product_kernels *kernels, cons
         } else {
             mk_parallel(mk_div_up(job.strips, STRIPS_OF_CHUNK), pack_strips, &job);
         }
+        if (job.g.past) mk_finish_stores();
         mk_parallel(job.row_blocks * job.column_blocks, run_rows, &job);
     }
     mk_scratch_free(job.panel, panel_bytes);

@@ -376,11 +376,11 @@ MK_INLINE void RFN(pack_rows)(REAL *out, const int width, int64_t strip, const c
             if (past && lanes - s >= NR) {
                 for (int j = 0; j < NR; j += LANES)
                     __builtin_nontemporal_store(RFN(load)((const REAL *)row + s + j), (RFN(vec) *)(void *)(to + j));
-            } else if (lanes - s >= width && width == NR) {
-                RFN(convert_in)(to, row + s * bytes, dtype, NR);
             } else if (width < LANES && lanes - s >= LANES && p + 1 < k) {
                 // A whole register: what is too much is overwritten by the next row.
                 RFN(convert_in)(to, row + s * bytes, dtype, LANES);
+            } else if (lanes - s >= width) {
+                RFN(convert_in)(to, row + s * bytes, dtype, width);
             } else {
                 const int64_t count = mk_min64(width, lanes - s);
                 RFN(convert_in)(to, row + s * bytes, dtype, count);
