@@ -243,12 +243,12 @@ static void RFN(product_rows)(const product *g, const char *a, const void *panel
                 } else {
                     REAL *sums = keeps ? c + i * n_padded + j : c;
                     const int64_t sums_row = keeps ? n_padded : NR;
-                    besides.rounded = rounds && is_last && columns == NR ? (uint16_t *)to : NULL;
+                    besides.rounded = rounds && is_last && rows == MR && columns == NR ? (uint16_t *)to : NULL;
                     if (rows == MR)
                         RFN(micro_whole)(g->pairs, steps, left, right, sums, sums_row, s0 > 0, &besides);
                     else
                         RFN(micro_packed)(g->pairs, rows, 2, steps, left, MR, right, NR, sums, sums_row, s0 > 0);
-                    if (is_last && !(besides.rounded && rows == MR)) {
+                    if (is_last && !besides.rounded) {
                         if (g->scale) edge.scale = (const REAL *)g->scale + j;
                         RFN(write_block)(&edge, to, sums, sums_row, rows, columns, row);
                     }
