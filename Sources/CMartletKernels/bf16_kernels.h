@@ -1,14 +1,12 @@
 // Rounding of rows to bfloat16. Included once per instruction set.
 
 #if MK_ISA_LEVEL == 3
-// Whether the processor's rounding of two registers is wrong: it takes denormals for zero.
-MK_INLINE __mmask16 MK_FN(rounds_wrongly)(__m512 low, __m512 high) {
-    enum { DENORMAL = 0x20 };
-    return _mm512_fpclass_ps_mask(low, DENORMAL) | _mm512_fpclass_ps_mask(high, DENORMAL);
-}
-// mk_f32_to_bf16 of 16 floats and 16 more.
+// mk_f32_to_bf16 of 16 floats and 16 more. The processor's instruction is right but for denormals, which it takes for
+// zero.
 MK_INLINE __m512i MK_FN(round_two_to_bf16)(__m512 low, __m512 high) {
-    if (__builtin_expect(MK_FN(rounds_wrongly)(low, high) != 0, 0)) {
+    enum { DENORMAL = 0x20 };
+    const __mmask16 wrong = _mm512_fpclass_ps_mask(low, DENORMAL) | _mm512_fpclass_ps_mask(high, DENORMAL);
+    if (__builtin_expect(wrong != 0, 0)) {
         float in[32];
         uint16_t out[32];
         _mm512_storeu_ps(in, low);

@@ -132,33 +132,25 @@ MK_INLINE void RFN(tile_step)(RFN(vec) sum[MR][2], const int rows, const int vec
 }
 
 #if MICRO_HAS_PAIRS
-MK_INLINE __m512 RFN(widen)(__m256i x) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
-}
-// Stores the sums as bfloat16; nothing, and false, where the processor's instruction does not round all of them right.
-MK_INLINE bool RFN(store_rounded)(const RFN(besides) *besides, RFN(vec) sum[MR][2]) {
-    __mmask16 wrong = 0;
-    if (besides->adds)
+// Stores the sums as bfloat16, or adds them to what is there.
+MK_INLINE void RFN(store_rounded)(const RFN(besides) *besides, RFN(vec) sum[MR][2]) {
 #pragma clang loop unroll(full)
-        for (int i = 0; i < MR; i++) {
-            const __m512i old = _mm512_loadu_si512(besides->rounded + i * besides->rounded_row);
-            sum[i][0] += (RFN(vec))RFN(widen)(_mm512_castsi512_si256(old));
-            sum[i][1] += (RFN(vec))RFN(widen)(_mm512_extracti64x4_epi64(old, 1));
+    for (int i = 0; i < MR; i++) {
+        uint16_t *to = besides->rounded + i * besides->rounded_row;
+        if (besides->adds) {
+            REAL old[NR];
+            RFN(convert_in)(old, to, MK_BF16, NR);
+            sum[i][0] += RFN(load)(old);
+            sum[i][1] += RFN(load)(old + LANES);
         }
-#pragma clang loop unroll(full)
-    for (int i = 0; i < MR; i++) wrong |= MK_FN(rounds_wrongly)((__m512)sum[i][0], (__m512)sum[i][1]);
-    if (__builtin_expect(wrong != 0, 0)) return false;
-#pragma clang loop unroll(full)
-    for (int i = 0; i < MR; i++)
-        _mm512_storeu_si512(besides->rounded + i * besides->rounded_row,
-                            (__m512i)_mm512_cvtne2ps_pbh((__m512)sum[i][1], (__m512)sum[i][0]));
-    return true;
+        _mm512_storeu_si512(to, MK_FN(round_two_to_bf16)((__m512)sum[i][0], (__m512)sum[i][1]));
+    }
 }
 #endif
 
 // c[rows, vectors * LANES] (+)= a[rows, k] b[k, ...], element (i, p) of a at a[i * a_row + p * a_step]. With rows,
 // vectors, a_row, pairs and packs known when this is inlined, everything stays in registers. `besides` is NULL or what
-// a whole tile does meanwhile; where it is rounded, what is in c afterwards is no result.
+// a whole tile does meanwhile; where it is rounded, c is only read.
 MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REAL *a, const int64_t a_row,
                          int64_t a_step, const REAL *b, int64_t b_step, REAL *c, int64_t c_row, bool accumulate,
                          const bool pairs, const RFN(besides) *besides, const int packs) {
@@ -218,18 +210,15 @@ MK_INLINE void RFN(tile)(const int rows, const int vectors, int64_t k, const REA
 #pragma clang loop unroll(full)
             for (int j = 0; j < vectors; j++) sum[i][j] += RFN(load)(c + i * c_row + j * LANES);
 #if MICRO_HAS_PAIRS
-    if (besides && besides->rounded && RFN(store_rounded)(besides, sum)) return;
+    if (besides && besides->rounded) {
+        RFN(store_rounded)(besides, sum);
+        return;
+    }
 #endif
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
         for (int j = 0; j < vectors; j++) RFN(store)(c + i * c_row + j * LANES, sum[i][j]);
-#if MICRO_HAS_PAIRS
-    // What they were to be added to is part of the sums by now.
-    if (besides && besides->rounded)
-        for (int i = 0; i < MR; i++)
-            MK_FN(round_to_bf16)(besides->rounded + i * besides->rounded_row, c + i * c_row, NR);
-#endif
 }
 
 #define MICRO_TILE(rows, vectors) \
@@ -273,8 +262,8 @@ static __attribute__((unused)) void RFN(micro_whole)(bool pairs, int64_t k, cons
                                                      int64_t c_row, bool accumulate, const RFN(besides) *besides) {
 #define MICRO_WHOLE(pairs, packs) \
     RFN(tile)(MR, 2, k, a, 1, MR, b, NR, c, c_row, accumulate, pairs, besides, RFN(packs))
-#define MICRO_WHOLES(pairs)                                              \
-    if (!besides->strip.out) MICRO_WHOLE(pairs, PACKS_NOTHING);          \
+#define MICRO_WHOLES(pairs)                                           \
+    if (!besides->strip.out) MICRO_WHOLE(pairs, PACKS_NOTHING);       \
     else if (besides->strip.across) MICRO_WHOLE(pairs, PACKS_ACROSS); \
     else MICRO_WHOLE(pairs, PACKS_ALONG)
     if (MICRO_HAS_PAIRS && pairs) {
