@@ -3,13 +3,17 @@
 
 #undef THIN_DEPTH
 #define THIN_DEPTH 8
-// Up to so many bytes, a column is multiplied by a single row alone.
-#undef THIN_STREAM
-#define THIN_STREAM 8192
-// How far from such a column memory is fetched: columns that follow each other the processor fetches best by itself.
-MK_INLINE int64_t RFN(thin_stream_ahead)(int64_t bytes, int64_t column_bytes) {
-    return bytes == column_bytes ? 0 : 8 * column_bytes;
+// Bytes of the rows and of a column up to which the first-level cache holds the rows while columns go by. Then they are
+// taken one after the other, so that the large operand is one stream of memory; sums of neighbouring columns overlap all
+// the same. Several at once share what comes of longer rows from further away, and the conversion of narrower types.
+#undef THIN_HELD
+#define THIN_HELD 24576
+// How far from such a column memory is fetched; where columns follow each other, `in_order` bytes.
+MK_INLINE int64_t RFN(thin_stream_ahead)(int64_t bytes, int64_t column_bytes, int64_t in_order) {
+    return bytes == column_bytes ? in_order : 8 * column_bytes;
 }
+#undef THIN_AHEAD
+#define THIN_AHEAD 4096
 
 // Numbers of rows, and how many columns are taken at once with them: 32 registers hold the sums and what is multiplied.
 #undef THIN_EACH
@@ -94,12 +98,15 @@ MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t 
                                  int64_t b_column_bytes, int32_t dtype, int64_t bytes, int64_t m, int64_t n,
                                  int64_t k) {
     int64_t j = 0;
-    // A single row of floats that the first-level cache holds: one column after the other, so that the large operand is
-    // one stream of memory; sums of neighbouring columns overlap all the same. Several share what comes of a longer row
-    // from further away, and the conversion of narrower types.
-    for (; m == 1 && bytes >= 4 && k * bytes <= THIN_STREAM && j < n; j++)
-        RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, 1, 1, k,
-                            RFN(thin_stream_ahead)(k * bytes, b_column_bytes));
+    const bool held = bytes >= 4 && (m + 1) * k * bytes <= THIN_HELD;
+    // One stream of floats the processor fetches best by itself, unless several rows take its time.
+#define THIN_ONE(rows, columns)                                                                                        \
+    for (; held && m == rows && j < n; j++)                                                                            \
+        RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, rows, 1, k,  \
+                            RFN(thin_stream_ahead)(k * bytes, b_column_bytes, rows == 1 ? 0 : THIN_AHEAD));
+    THIN_ONE(1, 1)
+    THIN_EACH(THIN_ONE)
+#undef THIN_ONE
     for (; m == 1 && j + 8 <= n; j += 8)
         RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, 1, 8, k,
                             8 * b_column_bytes);
@@ -180,23 +187,28 @@ MK_INLINE void RFN(thin_pairs_tile)(REAL *c, int64_t c_row, const uint16_t *a, i
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
         for (int j = 0; j < columns; j++) sum[i][j] = _mm512_setzero_ps();
-    for (int64_t p = 0; p < k; p += 32) {
-        // What is past the end is taken as zero.
-        const __mmask32 mask = k - p >= 32 ? 0xffffffffu : (1u << (k - p)) - 1;
-        __m512bh right[8];
-#pragma clang loop unroll(full)
-        for (int j = 0; j < columns; j++) {
-            const char *at = b + j * b_column_bytes + p * 2;
-            right[j] = (__m512bh)_mm512_maskz_loadu_epi16(mask, at);
-            if (ahead) __builtin_prefetch(at + ahead, 0, 2);
-        }
-#pragma clang loop unroll(full)
-        for (int i = 0; i < rows; i++) {
-            const __m512bh left = (__m512bh)_mm512_maskz_loadu_epi16(mask, a + i * a_row + p);
-#pragma clang loop unroll(full)
-            for (int j = 0; j < columns; j++) sum[i][j] = _mm512_dpbf16_ps(sum[i][j], left, right[j]);
-        }
-    }
+    int64_t p = 0;
+#define THIN_STEP(read)                                                                                                \
+    do {                                                                                                               \
+        __m512bh right[8];                                                                                             \
+        _Pragma("clang loop unroll(full)") for (int j = 0; j < columns; j++) {                                         \
+            const char *at = b + j * b_column_bytes + p * 2;                                                           \
+            right[j] = (__m512bh)read(at);                                                                             \
+            if (ahead) __builtin_prefetch(at + ahead, 0, 2);                                                           \
+        }                                                                                                              \
+        _Pragma("clang loop unroll(full)") for (int i = 0; i < rows; i++) {                                            \
+            const __m512bh left = (__m512bh)read(a + i * a_row + p);                                                   \
+            _Pragma("clang loop unroll(full)") for (int j = 0; j < columns; j++)                                       \
+                sum[i][j] = _mm512_dpbf16_ps(sum[i][j], left, right[j]);                                               \
+        }                                                                                                              \
+    } while (0)
+    // The processor fetches nothing after what is read under a mask, so that only the end is, where what is past it
+    // counts as zero.
+    for (; p + 32 <= k; p += 32) THIN_STEP(_mm512_loadu_si512);
+#define THIN_REST(at) _mm512_maskz_loadu_epi16(((__mmask32)1 << (k - p)) - 1, at)
+    if (p < k) THIN_STEP(THIN_REST);
+#undef THIN_REST
+#undef THIN_STEP
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
@@ -209,9 +221,14 @@ static __attribute__((unused)) void RFN(thin_pairs)(REAL *c, int64_t c_row, cons
                                                     int64_t k) {
     // How a column is summed does not depend on how many are taken at once.
     int64_t j = 0;
-    for (; m == 1 && k * 2 <= THIN_STREAM && j < n; j++)
-        RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, 1, 1, k,
-                             RFN(thin_stream_ahead)(k * 2, b_column_bytes));
+    const bool held = (m + 1) * k * 2 <= THIN_HELD;
+#define THIN_ONE(rows, columns)                                                                                        \
+    for (; held && m == rows && j < n; j++)                                                                            \
+        RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, rows, 1, k,               \
+                             RFN(thin_stream_ahead)(k * 2, b_column_bytes, THIN_AHEAD));
+    THIN_ONE(1, 1)
+    THIN_EACH(THIN_ONE)
+#undef THIN_ONE
     for (; m == 1 && j + 8 <= n; j += 8)
         RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, 1, 8, k,
                              8 * b_column_bytes);
