@@ -11,6 +11,7 @@ typedef struct {
     convert_fn basis[BASIS][BASIS]; // [from][to]
     convert_fn to_odd[BASIS];       // to float, rounded to odd
     convert_fn f16_to_f32, f32_to_f16, bf16_to_f32, f32_to_bf16;
+    mk_run bf16_to_f32_past, f32_to_bf16_past;
 } convert_table;
 
 #define MK_WANT_AVX512BF16
@@ -62,4 +63,10 @@ void mk_convert(void *out, int32_t to, const void *in, int32_t from, int64_t n) 
             else table->basis[B_F32][basis_of(to)](target, buffer, m);
         }
     }
+}
+
+mk_run mk_convert_past(int32_t to, int32_t from) {
+    const convert_table *table = MK_TABLE(convert_tables);
+    if (from == MK_F32 && to == MK_BF16) return table->f32_to_bf16_past;
+    return from == MK_BF16 && to == MK_F32 ? table->bf16_to_f32_past : NULL;
 }

@@ -68,6 +68,30 @@ static void MK_FN(convert_f32_bf16)(void *restrict out, const void *restrict in,
     MK_FN(round_to_bf16)(out, in, n);
 }
 
+#include "past_kernels.h"
+static void MK_FN(convert_f32_bf16_past)(void *out_, const void *const *in_, int64_t n, const void *parameters) {
+    enum { BLOCK = MK_PAST_BYTES / sizeof(uint16_t) };
+    (void)parameters;
+    uint16_t *out = out_;
+    const float *in = in_[0];
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        uint16_t y[BLOCK];
+        MK_FN(round_to_bf16)(y, in + i, BLOCK);
+        MK_FN(past_write)(out + i, y);
+    }
+}
+static void MK_FN(convert_bf16_f32_past)(void *out_, const void *const *in_, int64_t n, const void *parameters) {
+    enum { BLOCK = MK_PAST_BYTES / sizeof(float) };
+    (void)parameters;
+    float *out = out_;
+    const uint16_t *in = in_[0];
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        float y[BLOCK];
+        MK_VECTORIZE for (int64_t j = 0; j < BLOCK; j++) y[j] = mk_bf16_to_f32(in[i + j]);
+        MK_FN(past_write)(out + i, y);
+    }
+}
+
 #define ROW(s)                                                                                                         \
     {                                                                                                                  \
         MK_FN(convert_##s##_f64), MK_FN(convert_##s##_f32), MK_FN(convert_##s##_i64), MK_FN(convert_##s##_i32),        \
@@ -82,6 +106,8 @@ static const convert_table MK_FN(convert_table) = {
     .f32_to_f16 = MK_FN(convert_f32_f16),
     .bf16_to_f32 = MK_FN(convert_bf16_f32),
     .f32_to_bf16 = MK_FN(convert_f32_bf16),
+    .bf16_to_f32_past = MK_FN(convert_bf16_f32_past),
+    .f32_to_bf16_past = MK_FN(convert_f32_bf16_past),
 };
 
 #undef CONVERT

@@ -145,7 +145,8 @@ void mk_copy(const mk_tensor *out, const mk_tensor *in) {
     conversion c = {out->dtype, in->dtype};
     const mk_tensor *tensors[] = {out, in};
     int32_t compute[] = {out->dtype, in->dtype};
-    mk_elementwise(convert_kernel, &c, 2, tensors, compute, MK_GRAIN);
+    const mk_kernel kernel = {convert_kernel, mk_convert_past(out->dtype, in->dtype)};
+    mk_elementwise(kernel, &c, 2, tensors, compute, MK_GRAIN);
 }
 
 // MARK: constants

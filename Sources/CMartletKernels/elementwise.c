@@ -22,7 +22,7 @@ static _Noreturn void undefined(const char *function, int op, int32_t dtype) {
 void mk_unary(mk_unary_op op, const mk_tensor *out, const mk_tensor *a) {
     if (mk_is_half(a->dtype)) {
         mk_kernel kernel = mk_half_unary(op, a->dtype);
-        if (kernel != NULL) {
+        if (kernel.run != NULL) {
             const mk_tensor *tensors[] = {out, a};
             int32_t compute[] = {a->dtype, a->dtype};
             mk_elementwise(kernel, NULL, 2, tensors, compute, MK_GRAIN);
@@ -31,7 +31,7 @@ void mk_unary(mk_unary_op op, const mk_tensor *out, const mk_tensor *a) {
     }
     int32_t dtype = computed(a->dtype);
     mk_kernel kernel = mk_is_float(dtype) ? mk_float_unary(op, dtype) : mk_integer_unary(op, dtype);
-    if (kernel == NULL) undefined("mk_unary", op, a->dtype);
+    if (kernel.run == NULL) undefined("mk_unary", op, a->dtype);
     const mk_tensor *tensors[] = {out, a};
     int32_t compute[] = {computed(out->dtype), dtype};
     bool library = (dtype == MK_F64 && op >= MK_EXP && op <= MK_GELU_TANH) ||
@@ -44,13 +44,13 @@ void mk_unary(mk_unary_op op, const mk_tensor *out, const mk_tensor *a) {
 
 // dtype: the type of the computation.
 static void run_binary(mk_binary_op op, const mk_tensor *out, const mk_tensor *a, const mk_tensor *b, int32_t dtype) {
-    mk_kernel kernel = NULL;
+    mk_kernel kernel = {NULL};
     if (mk_is_half(dtype)) {
         kernel = mk_half_binary(op, dtype);
-        if (kernel == NULL) dtype = MK_F32;
+        if (kernel.run == NULL) dtype = MK_F32;
     }
-    if (kernel == NULL) kernel = mk_is_float(dtype) ? mk_float_binary(op, dtype) : mk_integer_binary(op, dtype);
-    if (kernel == NULL) undefined("mk_binary", op, dtype);
+    if (kernel.run == NULL) kernel = mk_is_float(dtype) ? mk_float_binary(op, dtype) : mk_integer_binary(op, dtype);
+    if (kernel.run == NULL) undefined("mk_binary", op, dtype);
     const mk_tensor *tensors[] = {out, a, b};
     int32_t compute[] = {out->dtype == MK_BOOL ? MK_BOOL : dtype, dtype, dtype};
     bool library = (op >= MK_FLOOR_DIV && op <= MK_POW) || op == MK_ATAN2 || op == MK_HYPOT;
@@ -108,7 +108,7 @@ void mk_where(const mk_tensor *out, const mk_tensor *condition, const mk_tensor 
 void mk_clamp(const mk_tensor *out, const mk_tensor *a, mk_scalar low, mk_scalar high) {
     int32_t dtype = computed(a->dtype);
     mk_kernel kernel = mk_is_float(dtype) ? mk_float_clamp(dtype) : mk_integer_clamp(dtype);
-    if (kernel == NULL) undefined("mk_clamp", 0, a->dtype);
+    if (kernel.run == NULL) undefined("mk_clamp", 0, a->dtype);
     const mk_tensor *tensors[] = {out, a};
     int32_t compute[] = {dtype, dtype};
     mk_scalar bounds[] = {low, high};

@@ -25,10 +25,10 @@
 #define LONG_RUN 16384
 // Rows of a tile that are fetched before their turn.
 #define ROWS_AHEAD 8
-// A tile of large operands of which one is transposed. What the others have of it is fetched while that one is turned:
-// no more rows than a set of the second-level cache holds where their distance is a power of two.
-#define FETCHED_ROWS 32
-#define FETCHED_COLUMNS 512
+// Rows of a tile of large operands of which one is transposed, and bytes of each of them. What that one has of the next
+// tile, long runs of its own rows, is fetched while this one is turned; the others are read in runs of these bytes.
+#define TURNED_ROWS 256
+#define TURNED_BYTES 512
 // Bytes that operands are fetched before their turn where one of them is a long row that repeats: it leaves and enters the
 // first-level cache all the time, and the processor alone fetches the others too late then. Elsewhere it does better.
 #define RUN_AHEAD 4096
@@ -49,6 +49,7 @@ typedef struct {
     bool direct[MK_WALK_MAX];  // contiguous along dimension 0 and no conversion
     bool constant[MK_WALK_MAX]; // one element everywhere
     bool repeats[MK_WALK_MAX];  // the same row along dimension 1
+    bool still[MK_WALK_MAX];    // the same element along dimension 0, of which a run past the caches needs one piece
     bool stream;                // the output goes past the caches,
     int64_t piece;              // in pieces of so many elements
     bool fetches;               // rows of operands before their turn
@@ -60,9 +61,15 @@ typedef struct {
     char *raw;              // gathered, not yet converted
 } tile_buffers;
 
-static void load_tile(const plan *p, tile_buffers *buffers, int32_t k, const char *at, int64_t rows, int64_t columns) {
+// `next`, unless NULL: where as much begins of a transposed operand that comes next.
+static void load_tile(const plan *p, tile_buffers *buffers, int32_t k, const char *at, int64_t rows, int64_t columns,
+                      const char *next) {
     const mk_walk *w = &p->walk;
     int64_t size = p->size[k], s0 = w->strides[0][k], s1 = w->rank > 1 ? w->strides[1][k] : 0;
+    if (p->storage[k] == p->compute[k] && next) {
+        mk_transpose(buffers->values[k], columns * size, at, s0, size, rows, columns, false, next);
+        return;
+    }
     if (p->storage[k] == p->compute[k]) {
         mk_copy_2d(buffers->values[k], size, columns * size, at, s0, s1, size, rows, columns);
         return;
@@ -91,24 +98,64 @@ static void store_tile(const plan *p, tile_buffers *buffers, char *at, int64_t r
     else for (int64_t r = 0; r < rows; r++) mk_stream(at + r * s1, values + r * columns * size, columns * size);
 }
 
+// What is left of a run.
+typedef struct {
+    char *out;
+    const void *in[MK_WALK_MAX];
+    int64_t size[MK_WALK_MAX]; // of an element of each operand, the output's first
+    int64_t n;
+} run_rest;
+
+static void go_on(const plan *p, run_rest *r, int64_t n) {
+    r->out += n * r->size[0];
+    for (int32_t k = 1; k < p->walk.operands; k++) r->in[k - 1] = (const char *)r->in[k - 1] + n * r->size[k];
+    r->n -= n;
+}
+
+static void fetch_ahead(const plan *p, const run_rest *r, int64_t n) {
+    for (int32_t k = 1; k < p->walk.operands && p->fetches_run; k++)
+        mk_fetch_all((const char *)r->in[k - 1] + (p->repeats[k] ? ROW_AHEAD : RUN_AHEAD), n * r->size[k]);
+}
+
+// Computes elements in the caches, n at most.
+static void run_near(const plan *p, run_rest *r, int64_t n) {
+    if (n > r->n) n = r->n;
+    if (n > 0) p->kernel.run(r->out, r->in, n, p->parameters);
+    go_on(p, r, n);
+}
+
 // Computes n elements and writes them past the caches. Operands are contiguous and in the type of the computation.
-static void stream_run(const plan *p, char *out, const void **in, int64_t n) {
+static void stream_run(const plan *p, char *out, const void *const *in, int64_t n) {
+    run_rest r = {.out = out, .n = n};
+    for (int32_t k = 0; k < p->walk.operands; k++) r.size[k] = p->still[k] ? 0 : mk_size_of(p->compute[k]);
+    for (int32_t k = 1; k < p->walk.operands; k++) r.in[k - 1] = in[k - 1];
+    bool by_pieces = p->fetches_run;
+    for (int32_t k = 1; k < p->walk.operands; k++) by_pieces |= p->still[k];
+    const int64_t misaligned = (int64_t)((uintptr_t)out % 64) / r.size[0];
+    if (p->kernel.past) {
+        if (misaligned > 0) run_near(p, &r, 64 / r.size[0] - misaligned);
+        const int64_t block = MK_PAST_BYTES / r.size[0];
+        while (r.n >= block) {
+            int64_t m = r.n / block * block;
+            if (m > p->piece && by_pieces) m = p->piece;
+            fetch_ahead(p, &r, m);
+            p->kernel.past(r.out, r.in, m, p->parameters);
+            go_on(p, &r, m);
+        }
+        run_near(p, &r, r.n);
+        return;
+    }
     _Alignas(64) char piece[PIECE_EXPENSIVE];
-    int64_t size[MK_WALK_MAX];
-    for (int32_t k = 0; k < p->walk.operands; k++) size[k] = mk_size_of(p->compute[k]);
     const mk_stream_lines lines = mk_stream_lines_now();
     // The first piece ends where a cache line does, so that the others are whole lines.
-    int64_t m = p->piece - (int64_t)((uintptr_t)out % 64) / size[0];
-    for (; n > 0; n -= m, m = p->piece) {
-        if (m > n) m = n;
-        for (int32_t k = 1; k < p->walk.operands && p->fetches_run; k++)
-            mk_fetch_all((const char *)in[k - 1] + (p->repeats[k] ? ROW_AHEAD : RUN_AHEAD), m * size[k]);
-        p->kernel(piece, in, m, p->parameters);
-        const int64_t bytes = m * size[0];
-        if (((uintptr_t)out | (uintptr_t)bytes) % 64 == 0) lines(out, piece, bytes, NULL);
-        else mk_stream(out, piece, bytes);
-        out += bytes;
-        for (int32_t k = 1; k < p->walk.operands; k++) in[k - 1] = (const char *)in[k - 1] + m * size[k];
+    for (int64_t m = p->piece - misaligned; r.n > 0; m = p->piece) {
+        if (m > r.n) m = r.n;
+        fetch_ahead(p, &r, m);
+        p->kernel.run(piece, r.in, m, p->parameters);
+        const int64_t bytes = m * r.size[0];
+        if (((uintptr_t)r.out | (uintptr_t)bytes) % 64 == 0) lines(r.out, piece, bytes, NULL);
+        else mk_stream(r.out, piece, bytes);
+        go_on(p, &r, m);
     }
 }
 
@@ -123,7 +170,7 @@ static void run_tiles(void *context, int64_t begin, int64_t end) {
     tile_buffers buffers = {.raw = storage + OPERANDS * p->buffer};
     for (int32_t k = 0; k < OPERANDS; k++) buffers.values[k] = storage + k * p->buffer;
     for (int32_t k = 1; k < operands; k++) {
-        if (p->constant[k]) load_tile(p, &buffers, k, w->data[k], 1, full < w->count ? full : w->count);
+        if (p->constant[k]) load_tile(p, &buffers, k, w->data[k], 1, mk_min64(p->still[k] ? p->piece : full, w->count), NULL);
     }
     // Position of the tile: along dimension 0, along dimension 1, and a cursor over the others.
     int64_t rest = begin / (p->tiles_along * p->tiles_down), at_tile = begin % (p->tiles_along * p->tiles_down);
@@ -154,9 +201,6 @@ static void run_tiles(void *context, int64_t begin, int64_t end) {
             for (int32_t k = 1; k < operands; k++) loaded[k] = NULL;
             loaded_columns = columns;
         }
-        for (int32_t k = 1; k < operands && p->fetches && p->down_first; k++)
-            for (int64_t r = 0; r < rows && p->direct[k]; r++)
-                mk_fetch_all(at[k] + (r == 0 ? 0 : r * w->strides[1][k]), columns * p->size[k]);
         // Wide rows of a direct operand are passed one by one; narrow ones are gathered so that the kernel runs once.
         bool row_by_row = false, stored = false;
         int64_t step[MK_WALK_MAX]; // from row to row of what the kernel gets
@@ -173,7 +217,10 @@ static void run_tiles(void *context, int64_t begin, int64_t end) {
             if (k == 0) continue;
             in[k - 1] = buffers.values[k];
             if (p->constant[k] || (p->repeats[k] && at[k] == loaded[k] && rows <= loaded_rows[k])) continue;
-            load_tile(p, &buffers, k, at[k], rows, columns);
+            const bool goes_on = p->fetches && p->down_first && tile + 1 < end && row + 2 * rows <= height;
+            const bool turned = goes_on && w->strides[1][k] == p->size[k] && w->strides[0][k] != 0;
+            load_tile(p, &buffers, k, at[k], rows, p->still[k] ? mk_min64(columns, p->piece) : columns,
+                      turned ? at[k] + rows * p->size[k] : NULL);
             loaded[k] = at[k];
             loaded_rows[k] = rows;
         }
@@ -190,11 +237,11 @@ static void run_tiles(void *context, int64_t begin, int64_t end) {
                         mk_fetch_all((const char *)row_in[k - 1] + ROWS_AHEAD * step[k], columns * p->size[k]);
                 }
                 if (streams) stream_run(p, at[0] + (rows == 1 ? 0 : r * w->strides[1][0]), row_in, columns);
-                else p->kernel(out + r * step[0], row_in, columns, p->parameters);
+                else p->kernel.run(out + r * step[0], row_in, columns, p->parameters);
             }
             stored |= streams;
         } else {
-            p->kernel(out, in, rows * columns, p->parameters);
+            p->kernel.run(out, in, rows * columns, p->parameters);
         }
         if (!stored) store_tile(p, &buffers, at[0], rows, columns);
         int64_t *inner = p->down_first ? &down : &along, *outside = p->down_first ? &along : &down;
@@ -219,20 +266,21 @@ static void run_contiguous(void *context, int64_t begin, int64_t end) {
     char *out = p->walk.data[0] + begin * p->size[0];
     for (int32_t k = 1; k < p->walk.operands; k++) in[k - 1] = p->walk.data[k] + begin * p->size[k];
     if (p->stream) stream_run(p, out, in, end - begin);
-    else p->kernel(out, in, end - begin, p->parameters);
+    else p->kernel.run(out, in, end - begin, p->parameters);
 }
 
 static void choose_tile(plan *p) {
     const mk_walk *w = &p->walk;
     int64_t width = w->shape[0], height = w->rank > 1 ? w->shape[1] : 1;
-    bool transposed = false, staged = false, direct = true;
+    bool transposed = false, staged = false, direct = true, long_runs = p->stream && p->storage[0] == p->compute[0];
     for (int32_t k = 0; k < w->operands; k++) {
         staged |= p->storage[k] != p->compute[k];
         direct &= p->direct[k];
+        long_runs &= p->direct[k] || w->strides[0][k] == 0;
     }
     p->down_first = false;
     p->buffer = MK_TILE * 8;
-    const int64_t run = direct ? LONG_RUN : RUN;
+    const int64_t run = direct || long_runs ? LONG_RUN : RUN;
     for (int32_t k = 0; k < w->operands && w->rank > 1; k++) {
         int64_t s0 = w->strides[0][k], s1 = w->strides[1][k];
         // Neighbours along dimension 1 share cache lines and those along dimension 0 do not.
@@ -242,22 +290,20 @@ static void choose_tile(plan *p) {
         // The processor fetches what follows a run; one tile after the other along it finds that.
         p->down_first = true;
         // Squares as large as the buffers hold, so that both sides of the transposition have long runs.
-        int64_t most = MK_TILE * 8, side = 64;
+        int64_t most = INT64_MAX, side = 64;
+        if (p->fetches) p->buffer = TURNED_ROWS * TURNED_BYTES;
         for (int32_t k = 0; k < w->operands; k++) {
             int64_t size = mk_size_of(p->compute[k]) > p->size[k] ? mk_size_of(p->compute[k]) : p->size[k];
-            if (MK_TILE * 8 / size < most) most = MK_TILE * 8 / size;
+            if (p->buffer / size < most) most = p->buffer / size;
         }
         while (4 * side * side <= most) side *= 2;
-        if (p->fetches) {
-            side = FETCHED_ROWS;
-            most = FETCHED_ROWS * FETCHED_COLUMNS;
-            p->buffer = most * 8;
-        }
+        if (p->fetches) side = TURNED_ROWS;
         p->rows = height < side ? height : side;
         p->columns = width < most / p->rows ? width : most / p->rows;
     } else if (width >= (staged ? RUN / 2 : 128)) {
         p->columns = width < run ? width : run;
         p->rows = 1;
+        for (int32_t k = 1; k < w->operands && long_runs; k++) p->still[k] = !p->direct[k];
     } else {
         p->columns = width;
         p->rows = height < RUN / width ? height : RUN / width;
@@ -305,7 +351,7 @@ static bool run_small(mk_kernel kernel, const void *parameters, int32_t operands
     }
     if (count == 0) return true;
     if (!any) {
-        kernel(tensors[0]->data, in, count, parameters);
+        kernel.run(tensors[0]->data, in, count, parameters);
         return true;
     }
     _Alignas(64) char values[OPERANDS][SMALL * 8];
@@ -314,7 +360,7 @@ static bool run_small(mk_kernel kernel, const void *parameters, int32_t operands
         gather(values[k], tensors[k]);
         in[k - 1] = values[k];
     }
-    kernel(tensors[0]->data, in, count, parameters);
+    kernel.run(tensors[0]->data, in, count, parameters);
     return true;
 }
 
@@ -336,6 +382,7 @@ void mk_elementwise(mk_kernel kernel, const void *parameters, int32_t operands, 
     for (int32_t k = 0; k < operands; k++) {
         p.storage[k] = tensors[k]->dtype;
         p.compute[k] = compute[k];
+        p.still[k] = false;
         p.size[k] = mk_size_of(tensors[k]->dtype);
         p.direct[k] = p.storage[k] == p.compute[k] && p.walk.strides[0][k] == p.size[k];
         p.repeats[k] = p.walk.rank > 1 && p.walk.strides[1][k] == 0;

@@ -185,8 +185,8 @@ MK_FLOAT_BINARY_LIBRARY(F)
 #undef MK_NUM
 #undef MK_MATH
 
-#define F32(op, formula) [MK_##op] = library_f32_##op,
-#define F64(op, formula) [MK_##op] = library_f64_##op,
+#define F32(op, formula) [MK_##op] = {library_f32_##op},
+#define F64(op, formula) [MK_##op] = {library_f64_##op},
 static const mk_kernel library_unary[2][MK_UNARY_COUNT] = {
     {MK_FLOAT_UNARY_SMOOTH(F64) MK_FLOAT_UNARY_LIBRARY(F64) MK_FLOAT_UNARY_PERIODIC(F64)},
     {MK_FLOAT_UNARY_LIBRARY(F32)},
@@ -200,11 +200,11 @@ static const mk_kernel library_binary[2][MK_BINARY_COUNT] = {
 
 mk_kernel mk_float_unary(mk_unary_op op, int32_t dtype) {
     mk_kernel kernel = MK_TABLE(float_tables)->unary[dtype][op];
-    return kernel != NULL ? kernel : library_unary[dtype][op];
+    return kernel.run != NULL ? kernel : library_unary[dtype][op];
 }
 mk_kernel mk_float_binary(mk_binary_op op, int32_t dtype) {
     mk_kernel kernel = MK_TABLE(float_tables)->binary[dtype][op];
-    return kernel != NULL ? kernel : library_binary[dtype][op];
+    return kernel.run != NULL ? kernel : library_binary[dtype][op];
 }
 mk_kernel mk_float_fused(mk_fused_op op, int32_t dtype) { return MK_TABLE(float_tables)->fused[dtype][op]; }
 mk_kernel mk_float_clamp(int32_t dtype) { return MK_TABLE(float_tables)->clamp[dtype]; }

@@ -1,4 +1,12 @@
 // Compiled once per instruction set by elementwise_float.c: the operations that vectorize, for float and double.
+#include "past_kernels.h"
+
+// The compiler calls a function per element for these on baseline x86-64, so it cannot be told to vectorize.
+#if MK_ISA_LEVEL > 0 || defined(__aarch64__)
+#define ROUNDING_PRAGMA MK_VECTORIZE_IN_PLACE
+#else
+#define ROUNDING_PRAGMA
+#endif
 
 #define UNARY(name, pragma, T_OUT, formula)                                                                            \
     static void MK_FN(name)(void *out_, const void *const *in, int64_t n, const void *parameters) {                    \
@@ -19,6 +27,39 @@
         MK_VECTORIZE_IN_PLACE for (int64_t i = 0; i < n; i++) {                                                        \
             MK_T a = in_0[i], b = in_1[i];                                                                             \
             out[i] = (T_OUT)(formula);                                                                                 \
+        }                                                                                                              \
+    }
+
+// The same past the caches: see mk_kernel.
+#define UNARY_PAST(name, formula)                                                                                      \
+    static void MK_FN(name##_past)(void *out_, const void *const *in, int64_t n, const void *parameters) {             \
+        enum { BLOCK = MK_PAST_BYTES / sizeof(MK_T) };                                                                 \
+        (void)parameters;                                                                                              \
+        MK_T *out = out_, xs[BLOCK], ys[BLOCK];                                                                        \
+        const MK_T *in_0 = in[0];                                                                                      \
+        for (int64_t i = 0; i < n; i += BLOCK) {                                                                       \
+            MK_FN(past_read)(xs, in_0 + i);                                                                            \
+            ROUNDING_PRAGMA for (int64_t j = 0; j < BLOCK; j++) {                                                      \
+                MK_T x = xs[j];                                                                                        \
+                ys[j] = (formula);                                                                                     \
+            }                                                                                                          \
+            MK_FN(past_write)(out + i, ys);                                                                            \
+        }                                                                                                              \
+    }
+#define BINARY_PAST(name, formula)                                                                                     \
+    static void MK_FN(name##_past)(void *out_, const void *const *in, int64_t n, const void *parameters) {             \
+        enum { BLOCK = MK_PAST_BYTES / sizeof(MK_T) };                                                                 \
+        (void)parameters;                                                                                              \
+        MK_T *out = out_, as[BLOCK], bs[BLOCK], ys[BLOCK];                                                             \
+        const MK_T *in_0 = in[0], *in_1 = in[1];                                                                       \
+        for (int64_t i = 0; i < n; i += BLOCK) {                                                                       \
+            MK_FN(past_read)(as, in_0 + i);                                                                            \
+            MK_FN(past_read)(bs, in_1 + i);                                                                            \
+            MK_VECTORIZE for (int64_t j = 0; j < BLOCK; j++) {                                                         \
+                MK_T a = as[j], b = bs[j];                                                                             \
+                ys[j] = (formula);                                                                                     \
+            }                                                                                                          \
+            MK_FN(past_write)(out + i, ys);                                                                            \
         }                                                                                                              \
     }
 
@@ -47,13 +88,6 @@
         }                                                                                                              \
     }
 
-// The compiler calls a function per element for these on baseline x86-64, so it cannot be told to vectorize.
-#if MK_ISA_LEVEL > 0 || defined(__aarch64__)
-#define ROUNDING_PRAGMA MK_VECTORIZE_IN_PLACE
-#else
-#define ROUNDING_PRAGMA
-#endif
-
 // MARK: float
 
 #define MK_T float
@@ -66,6 +100,13 @@ MK_FLOAT_UNARY_SMOOTH(F)
 #undef F
 #define F(op, formula) UNARY(f32_##op, ROUNDING_PRAGMA, float, formula)
 MK_FLOAT_UNARY_ROUNDING(F)
+#undef F
+#define F(op, formula) UNARY_PAST(f32_##op, formula)
+MK_FLOAT_UNARY_ARITHMETIC(F)
+MK_FLOAT_UNARY_ROUNDING(F)
+#undef F
+#define F(op, formula) BINARY_PAST(f32_##op, formula)
+MK_FLOAT_BINARY_ARITHMETIC(F)
 #undef F
 #define F(op, formula) UNARY(f32_##op, MK_VECTORIZE_IN_PLACE, uint8_t, formula)
 MK_FLOAT_PREDICATES(F)
@@ -120,6 +161,13 @@ MK_FLOAT_UNARY_ARITHMETIC(F)
 #define F(op, formula) UNARY(f64_##op, ROUNDING_PRAGMA, double, formula)
 MK_FLOAT_UNARY_ROUNDING(F)
 #undef F
+#define F(op, formula) UNARY_PAST(f64_##op, formula)
+MK_FLOAT_UNARY_ARITHMETIC(F)
+MK_FLOAT_UNARY_ROUNDING(F)
+#undef F
+#define F(op, formula) BINARY_PAST(f64_##op, formula)
+MK_FLOAT_BINARY_ARITHMETIC(F)
+#undef F
 #define F(op, formula) UNARY(f64_##op, MK_VECTORIZE_IN_PLACE, uint8_t, formula)
 MK_FLOAT_PREDICATES(F)
 #undef F
@@ -140,29 +188,36 @@ CLAMP(f64_clamp)
 
 // MARK: where
 
-// A compiler that sees what is read reads one of the two under the mask, and the processor fetches nothing after that.
-#if defined(__x86_64__)
-#define MK_WHOLE(x) __asm__("" : "+v"(x))
-#else
-#define MK_WHOLE(x) (void)(x)
-#endif
+// n elements by registers, and how many are left.
 #define WHERE(name, T)                                                                                                 \
-    static void MK_FN(name)(void *out_, const void *const *in, int64_t n, const void *parameters) {                    \
+    MK_INLINE int64_t MK_FN(name##_of)(T *out, const void *const *in, int64_t n, const bool past) {                    \
         enum { LANES = MK_LANES * 4 / sizeof(T) };                                                                     \
-        typedef T vec __attribute__((ext_vector_type(LANES), aligned(sizeof(T))));                                     \
+        typedef T vec __attribute__((ext_vector_type(LANES)));                                                         \
+        typedef T vec_u __attribute__((ext_vector_type(LANES), aligned(sizeof(T))));                                   \
         typedef uint8_t flags __attribute__((ext_vector_type(LANES), aligned(1)));                                     \
-        (void)parameters;                                                                                              \
-        T *out = out_;                                                                                                 \
         const uint8_t *condition = in[0];                                                                              \
         const T *a = in[1], *b = in[2];                                                                                \
         int64_t i = 0;                                                                                                 \
         for (; i + LANES <= n; i += LANES) {                                                                           \
-            vec x = *(const vec *)(a + i), y = *(const vec *)(b + i);                                                  \
+            vec x = *(const vec_u *)(a + i), y = *(const vec_u *)(b + i);                                              \
             MK_WHOLE(x);                                                                                               \
             MK_WHOLE(y);                                                                                               \
-            *(vec *)(out + i) = __builtin_convertvector(*(const flags *)(condition + i) != 0, vec) ? x : y;            \
+            const vec chosen = __builtin_convertvector(*(const flags *)(condition + i) != 0, vec) ? x : y;             \
+            if (past) __builtin_nontemporal_store(chosen, (vec *)(void *)(out + i));                                   \
+            else *(vec_u *)(out + i) = chosen;                                                                         \
         }                                                                                                              \
-        for (; i < n; i++) out[i] = condition[i] != 0 ? a[i] : b[i];                                                   \
+        return n - i;                                                                                                  \
+    }                                                                                                                  \
+    static void MK_FN(name)(void *out_, const void *const *in, int64_t n, const void *parameters) {                    \
+        (void)parameters;                                                                                              \
+        T *out = out_;                                                                                                 \
+        const T *a = in[1], *b = in[2];                                                                                \
+        for (int64_t i = n - MK_FN(name##_of)(out, in, n, false); i < n; i++)                                          \
+            out[i] = ((const uint8_t *)in[0])[i] != 0 ? a[i] : b[i];                                                   \
+    }                                                                                                                  \
+    static void MK_FN(name##_past)(void *out, const void *const *in, int64_t n, const void *parameters) {              \
+        (void)parameters;                                                                                              \
+        MK_FN(name##_of)(out, in, n, true);                                                                            \
     }
 WHERE(where_1, uint8_t)
 WHERE(where_2, uint16_t)
@@ -171,26 +226,33 @@ WHERE(where_8, uint64_t)
 
 // MARK: table
 
-#define F32(op, formula) [MK_##op] = MK_FN(f32_##op),
-#define F64(op, formula) [MK_##op] = MK_FN(f64_##op),
+#define F32(op, formula) [MK_##op] = {MK_FN(f32_##op)},
+#define F64(op, formula) [MK_##op] = {MK_FN(f64_##op)},
+#define F32_PAST(op, formula) [MK_##op] = {MK_FN(f32_##op), MK_FN(f32_##op##_past)},
+#define F64_PAST(op, formula) [MK_##op] = {MK_FN(f64_##op), MK_FN(f64_##op##_past)},
+#define PAST(name) {MK_FN(name), MK_FN(name##_past)}
 static const float_table MK_FN(float_table) = {
-    .unary = {{MK_FLOAT_UNARY_ARITHMETIC(F64) MK_FLOAT_UNARY_ROUNDING(F64) MK_FLOAT_PREDICATES(F64)},
-              {MK_FLOAT_UNARY_ARITHMETIC(F32) MK_FLOAT_UNARY_ROUNDING(F32) MK_FLOAT_UNARY_SMOOTH(F32)
+    .unary = {{MK_FLOAT_UNARY_ARITHMETIC(F64_PAST) MK_FLOAT_UNARY_ROUNDING(F64_PAST) MK_FLOAT_PREDICATES(F64)},
+              {MK_FLOAT_UNARY_ARITHMETIC(F32_PAST) MK_FLOAT_UNARY_ROUNDING(F32_PAST) MK_FLOAT_UNARY_SMOOTH(F32)
                    MK_FLOAT_UNARY_PERIODIC(F32) MK_FLOAT_PREDICATES(F32)}},
-    .binary = {{MK_FLOAT_BINARY_ARITHMETIC(F64) MK_COMPARISONS(F64)},
-               {MK_FLOAT_BINARY_ARITHMETIC(F32) MK_FLOAT_BINARY_SMOOTH(F32) MK_COMPARISONS(F32)}},
-    .fused = {{MK_FN(f64_addcmul), MK_FN(f64_addcdiv), MK_FN(f64_axpy)},
-              {MK_FN(f32_addcmul), MK_FN(f32_addcdiv), MK_FN(f32_axpy)}},
-    .clamp = {MK_FN(f64_clamp), MK_FN(f32_clamp)},
-    .where = {MK_FN(where_1), MK_FN(where_2), MK_FN(where_4), MK_FN(where_8)},
+    .binary = {{MK_FLOAT_BINARY_ARITHMETIC(F64_PAST) MK_COMPARISONS(F64)},
+               {MK_FLOAT_BINARY_ARITHMETIC(F32_PAST) MK_FLOAT_BINARY_SMOOTH(F32) MK_COMPARISONS(F32)}},
+    .fused = {{{MK_FN(f64_addcmul)}, {MK_FN(f64_addcdiv)}, {MK_FN(f64_axpy)}},
+              {{MK_FN(f32_addcmul)}, {MK_FN(f32_addcdiv)}, {MK_FN(f32_axpy)}}},
+    .clamp = {{MK_FN(f64_clamp)}, {MK_FN(f32_clamp)}},
+    .where = {PAST(where_1), PAST(where_2), PAST(where_4), PAST(where_8)},
 };
 #undef F32
 #undef F64
+#undef F32_PAST
+#undef F64_PAST
+#undef PAST
 #undef UNARY
 #undef BINARY
+#undef UNARY_PAST
+#undef BINARY_PAST
 #undef FUSED
 #undef CLAMP
 #undef PERIODIC
 #undef ROUNDING_PRAGMA
 #undef WHERE
-#undef MK_WHOLE

@@ -72,8 +72,8 @@ MK_FLOAT_BINARY_ARITHMETIC(F)
 MK_FLOAT_BINARY_ARITHMETIC(F)
 #undef F
 
-#define F16(op, formula) [MK_##op] = MK_FN(f16_##op),
-#define BF16(op, formula) [MK_##op] = MK_FN(bf16_##op),
+#define F16(op, formula) [MK_##op] = {MK_FN(f16_##op)},
+#define BF16(op, formula) [MK_##op] = {MK_FN(bf16_##op)},
 static const half_table MK_FN(half_table) = {
     .unary = {{MK_FLOAT_UNARY_ARITHMETIC(F16) MK_HALF_ACTIVATIONS(F16)},
               {MK_FLOAT_UNARY_ARITHMETIC(BF16) MK_HALF_ACTIVATIONS(BF16)}},

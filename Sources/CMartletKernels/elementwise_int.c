@@ -99,14 +99,14 @@ MK_INT_BINARY_SLOW(F)
 #undef MK_U
 #undef MK_MATH
 
-#define I64(op, formula) [MK_##op] = slow_i64_##op,
-#define I32(op, formula) [MK_##op] = slow_i32_##op,
-#define I16(op, formula) [MK_##op] = slow_i16_##op,
-#define I8(op, formula) [MK_##op] = slow_i8_##op,
-#define U8(op, formula) [MK_##op] = slow_u8_##op,
+#define I64(op, formula) [MK_##op] = {slow_i64_##op},
+#define I32(op, formula) [MK_##op] = {slow_i32_##op},
+#define I16(op, formula) [MK_##op] = {slow_i16_##op},
+#define I8(op, formula) [MK_##op] = {slow_i8_##op},
+#define U8(op, formula) [MK_##op] = {slow_u8_##op},
 static const mk_kernel slow_binary[INTS][MK_BINARY_COUNT] = {
     {MK_INT_BINARY_SLOW(I64)}, {MK_INT_BINARY_SLOW(I32)}, {MK_INT_BINARY_SLOW(I16)},
-    {MK_INT_BINARY_SLOW(I8)},  {MK_INT_BINARY_SLOW(U8)},  {NULL},
+    {MK_INT_BINARY_SLOW(I8)},  {MK_INT_BINARY_SLOW(U8)},  {{NULL}},
 };
 
 // MARK: lookup
@@ -114,6 +114,6 @@ static const mk_kernel slow_binary[INTS][MK_BINARY_COUNT] = {
 mk_kernel mk_integer_unary(mk_unary_op op, int32_t dtype) { return MK_TABLE(int_tables)->unary[dtype - MK_I64][op]; }
 mk_kernel mk_integer_binary(mk_binary_op op, int32_t dtype) {
     mk_kernel kernel = MK_TABLE(int_tables)->binary[dtype - MK_I64][op];
-    return kernel != NULL ? kernel : slow_binary[dtype - MK_I64][op];
+    return kernel.run != NULL ? kernel : slow_binary[dtype - MK_I64][op];
 }
 mk_kernel mk_integer_clamp(int32_t dtype) { return MK_TABLE(int_tables)->clamp[dtype - MK_I64]; }

@@ -121,7 +121,7 @@ MK_BOOL_BINARY(F)
 #undef MK_T
 #undef MK_U
 
-#define E(p, op) [MK_##op] = MK_FN(p##_##op),
+#define E(p, op) [MK_##op] = {MK_FN(p##_##op)},
 #define I64(op, formula) E(i64, op)
 #define I32(op, formula) E(i32, op)
 #define I16(op, formula) E(i16, op)
@@ -129,8 +129,8 @@ MK_BOOL_BINARY(F)
 #define U8(op, formula) E(u8, op)
 #define BOOL(op, formula) E(bool, op)
 #define P(p)                                                                                                           \
-    [MK_LOGICAL_NOT] = MK_FN(p##_LOGICAL_NOT), [MK_IS_NAN] = MK_FN(p##_never), [MK_IS_INF] = MK_FN(p##_never),         \
-    [MK_IS_FINITE] = MK_FN(p##_always)
+    [MK_LOGICAL_NOT] = {MK_FN(p##_LOGICAL_NOT)}, [MK_IS_NAN] = {MK_FN(p##_never)}, [MK_IS_INF] = {MK_FN(p##_never)},   \
+    [MK_IS_FINITE] = {MK_FN(p##_always)}
 static const int_table MK_FN(int_table) = {
     .unary = {{MK_INT_UNARY(I64) P(i64)},
               {MK_INT_UNARY(I32) P(i32)},
@@ -144,7 +144,7 @@ static const int_table MK_FN(int_table) = {
                {MK_INT_BINARY(I8) MK_COMPARISONS(I8)},
                {MK_INT_BINARY(U8) MK_COMPARISONS(U8)},
                {MK_BOOL_BINARY(BOOL) MK_COMPARISONS(U8)}},
-    .clamp = {MK_FN(i64_clamp), MK_FN(i32_clamp), MK_FN(i16_clamp), MK_FN(i8_clamp), MK_FN(u8_clamp)},
+    .clamp = {{MK_FN(i64_clamp)}, {MK_FN(i32_clamp)}, {MK_FN(i16_clamp)}, {MK_FN(i8_clamp)}, {MK_FN(u8_clamp)}},
 };
 #undef E
 #undef I64

@@ -12,10 +12,18 @@
 #define MK_BINARY_COUNT (MK_LOGICAL_XOR + 1)
 
 // Computes n contiguous elements. The operands are of the kernel's own types; `out` may equal an input.
-typedef void (*mk_kernel)(void *out, const void *const *in, int64_t n, const void *parameters);
+typedef void (*mk_run)(void *out, const void *const *in, int64_t n, const void *parameters);
+typedef struct mk_kernel {
+    mk_run run; // NULL where there is none
+    // The same past the caches, or NULL: `out` begins with a cache line and its elements are whole blocks of MK_PAST_BYTES.
+    mk_run past;
+} mk_kernel;
+#define MK_PAST_BYTES 128
 
 // Contiguous conversion between any two dtypes; out and in do not overlap.
 void mk_convert(void *out, int32_t to, const void *in, int32_t from, int64_t n);
+// The same past the caches, as the second of mk_kernel, or NULL.
+mk_run mk_convert_past(int32_t to, int32_t from);
 // Stores `value`, converted to `dtype`, in *out (8 bytes).
 void mk_scalar_store(void *out, int32_t dtype, mk_scalar value);
 
@@ -28,7 +36,7 @@ void mk_copy_2d(char *out, int64_t out_0, int64_t out_1, const char *in, int64_t
 void mk_transpose(char *out, int64_t out_1, const char *in, int64_t in_0, int64_t size, int64_t rows, int64_t columns,
                   bool stream, const char *next);
 
-// Kernels by operation and dtype of the computation, NULL where an operation is not defined for the dtype.
+// Kernels by operation and dtype of the computation, none where an operation is not defined for the dtype.
 mk_kernel mk_float_unary(mk_unary_op op, int32_t dtype);
 mk_kernel mk_float_binary(mk_binary_op op, int32_t dtype);
 // The same for operands of a half type that are not converted to float first: only for some operations.

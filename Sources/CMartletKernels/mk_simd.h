@@ -52,6 +52,13 @@ static inline bool mk_has_fast_pairs(void) {
 // The same where pointers may be equal (in-place) but never overlap otherwise: drops the overlap checks, which would
 // send in-place calls to a scalar loop.
 #define MK_VECTORIZE_IN_PLACE _Pragma("clang loop vectorize(assume_safety) interleave(enable)")
+// Keeps the compiler from reading x, a vector, under a mask where only a part of it is chosen: the processor fetches nothing
+// after what is read so, which takes twice as long.
+#if defined(__x86_64__)
+#define MK_WHOLE(x) __asm__("" : "+v"(x))
+#else
+#define MK_WHOLE(x) (void)(x)
+#endif
 // At the start of a block: sums in the block may be reordered, so a plain `sum += x` loop vectorizes. The order then
 // depends on the instruction set alone, never on the number of threads.
 #define MK_REASSOCIATE _Pragma("clang fp reassociate(on)")
