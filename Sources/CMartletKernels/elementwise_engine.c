@@ -27,7 +27,7 @@
 #define ROWS_AHEAD 8
 // Rows of a tile of large operands of which one is transposed, and bytes of each of them. What that one has of the next
 // tile, long runs of its own rows, is fetched while this one is turned; the others are read in runs of these bytes.
-#define TURNED_ROWS 256
+#define TURNED_ROWS 128
 #define TURNED_BYTES 512
 // Bytes that operands are fetched before their turn where one of them is a long row that repeats: it leaves and enters the
 // first-level cache all the time, and the processor alone fetches the others too late then. Elsewhere it does better.

@@ -2,6 +2,7 @@
 // up, one gradient, or the sum of several in the order of their positions. Adding into a table of zeros would go over
 // all of it twice more.
 #include "include/mk_index.h"
+#include "mk_elementwise_private.h"
 #include "mk_rows.h"
 
 typedef struct {
@@ -48,10 +49,10 @@ static void embedding_rows(void *context, int64_t begin, int64_t end) {
         for (int64_t at = 0; at < width; at += MK_BLOCK) {
             const int64_t n = mk_min64(MK_BLOCK, width - at);
             char *piece = to + at * mk_size_of(out->dtype);
-            memset(sums, 0, (size_t)n * sizeof(double));
             for (int64_t i = first; i < last; i++) {
                 const char *row = looked_up(job, i) + at * mk_size_of(src->dtype);
-                if (is_double) mk_block_axpy_f64(sums, row, src->dtype, 1, n);
+                if (i == first) mk_convert(sums, is_double ? MK_F64 : MK_F32, row, src->dtype, n);
+                else if (is_double) mk_block_axpy_f64(sums, row, src->dtype, 1, n);
                 else mk_block_axpy_f32((float *)(void *)sums, row, src->dtype, 1, n);
             }
             const void *sum = sums;

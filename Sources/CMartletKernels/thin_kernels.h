@@ -20,6 +20,45 @@ MK_INLINE int64_t RFN(thin_stream_ahead)(int64_t bytes, int64_t column_bytes, in
 #define THIN_EACH(at_once)                                                                                             \
     at_once(2, 4) at_once(3, 4) at_once(4, 4) at_once(5, 4) at_once(6, 4) at_once(7, 3) at_once(8, 3)
 
+// Three rows and more that have more bytes together than this (fewer of floats than of pairs) go by blocks of k of at most
+// THIN_BLOCK bytes, which stay in the first-level cache while THIN_COLUMNS columns go by: those keep the registers of their
+// sums from one block to the next, so that the order of sums is the same.
+#undef THIN_LONG
+#undef THIN_BLOCK
+#undef THIN_COLUMNS
+#define THIN_LONG(size) ((size) == 2 ? 65536 : 40960)
+#define THIN_BLOCK 16384
+#define THIN_COLUMNS 48
+typedef struct {
+    REAL *kept;          // of a tile, THIN_COLUMNS * 8 registers for all
+    bool goes_on, stays; // the sums begin with what is kept, are kept
+} RFN(thin_sums);
+
+MK_INLINE int64_t RFN(thin_block)(int64_t rows, int64_t k, int64_t size) {
+    const bool blocks = rows > 2 && rows * k * size > THIN_LONG(size);
+    return blocks ? THIN_BLOCK / (rows * size) / (2 * LANES) * (2 * LANES) : k;
+}
+// All columns of b that fill tiles of `columns` from j on, by TILE(to, left, right, depth, ahead, sums).
+#undef THIN_TILES
+#define THIN_TILES(TILE, rows, columns, a_size, b_size)                                                                \
+    while (m == rows && j + columns <= n) {                                                                            \
+        const int64_t width = columns * b_column_bytes, block = RFN(thin_block)(m, k, a_size);                         \
+        const int64_t tiles = (n - j) / columns < THIN_COLUMNS / columns ? (n - j) / columns : THIN_COLUMNS / columns; \
+        int64_t p = 0;                                                                                                 \
+        do {                                                                                                           \
+            const bool last = k - p <= block;                                                                          \
+            for (int64_t t = 0; t < tiles; t++) {                                                                      \
+                /* What is read next: the next tile's, the first tile's of the next block, the next tiles' first. */   \
+                const int64_t ahead = t + 1 < tiles ? width : last ? width - p * b_size : block * b_size - t * width;  \
+                const RFN(thin_sums) sums = {kept + t * rows * columns * LANES, p > 0, !last};                         \
+                TILE(c + j + t * columns, a + p, b + j * b_column_bytes + t * width + p * b_size,                      \
+                     last ? k - p : block, ahead, sums);                                                               \
+            }                                                                                                          \
+            p += block;                                                                                                \
+        } while (p < k);                                                                                               \
+        j += tiles * columns;                                                                                          \
+    }
+
 // c[m, n] += a[m, THIN_DEPTH] @ b[THIN_DEPTH, n], columns of b contiguous and `depth` of its rows used.
 MK_INLINE void RFN(thin_update_of)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b,
                                    int64_t b_row_bytes, int32_t dtype, int64_t bytes, int64_t m, int64_t n) {
@@ -50,15 +89,29 @@ MK_INLINE void RFN(thin_update_of)(REAL *c, int64_t c_row, const REAL *a, int64_
         }
 }
 
-// c[i, j] for some columns j of b, each contiguous along k. What lies `ahead` bytes further is prefetched, unless 0.
-MK_INLINE void RFN(thin_dots_tile)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b,
-                                   int64_t b_column_bytes, int32_t dtype, int64_t bytes, const int rows,
-                                   const int columns, int64_t k, int64_t ahead) {
-    RFN(vec) sum[8][8];
+MK_INLINE void RFN(thin_begin)(RFN(vec) sum[8][8], const int rows, const int columns, RFN(thin_sums) sums) {
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
-        for (int j = 0; j < columns; j++) sum[i][j] = (RFN(vec))(REAL)0;
+        for (int j = 0; j < columns; j++)
+            sum[i][j] = sums.goes_on ? RFN(load)(sums.kept + (i * columns + j) * LANES) : (RFN(vec))(REAL)0;
+}
+// Whether they are kept.
+MK_INLINE bool RFN(thin_keep)(RFN(vec) sum[8][8], const int rows, const int columns, RFN(thin_sums) sums) {
+    if (!sums.stays) return false;
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < columns; j++) RFN(store)(sums.kept + (i * columns + j) * LANES, sum[i][j]);
+    return true;
+}
+
+// c[i, j] for some columns j of b, each contiguous along k. What lies `ahead` bytes further is prefetched, unless 0.
+MK_INLINE void RFN(thin_dots_tile)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b,
+                                   int64_t b_column_bytes, int32_t dtype, int64_t bytes, const int rows,
+                                   const int columns, int64_t k, int64_t ahead, RFN(thin_sums) sums) {
+    RFN(vec) sum[8][8];
+    RFN(thin_begin)(sum, rows, columns, sums);
     int64_t p = 0;
     for (; p + LANES <= k; p += LANES) {
         RFN(vec) right[8];
@@ -80,6 +133,7 @@ MK_INLINE void RFN(thin_dots_tile)(REAL *c, int64_t c_row, const REAL *a, int64_
             for (int j = 0; j < columns; j++) sum[i][j] += left * right[j];
         }
     }
+    if (RFN(thin_keep)(sum, rows, columns, sums)) return;
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
@@ -97,26 +151,33 @@ MK_INLINE void RFN(thin_dots_tile)(REAL *c, int64_t c_row, const REAL *a, int64_
 MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row, const char *b,
                                  int64_t b_column_bytes, int32_t dtype, int64_t bytes, int64_t m, int64_t n,
                                  int64_t k) {
+    const RFN(thin_sums) whole = {NULL, false, false};
+    REAL kept[THIN_COLUMNS * 8 * LANES];
     int64_t j = 0;
     const bool held = bytes >= 4 && (m + 1) * k * bytes <= THIN_HELD;
     // One stream of floats the processor fetches best by itself, unless several rows take its time.
 #define THIN_ONE(rows, columns)                                                                                        \
     for (; held && m == rows && j < n; j++)                                                                            \
         RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, rows, 1, k,  \
-                            RFN(thin_stream_ahead)(k * bytes, b_column_bytes, rows == 1 ? 0 : THIN_AHEAD));
+                            RFN(thin_stream_ahead)(k * bytes, b_column_bytes, rows == 1 ? 0 : THIN_AHEAD), whole);
     THIN_ONE(1, 1)
     THIN_EACH(THIN_ONE)
 #undef THIN_ONE
     for (; m == 1 && j + 8 <= n; j += 8)
         RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, 1, 8, k,
-                            8 * b_column_bytes);
+                            8 * b_column_bytes, whole);
     // All rows at once, so that each column of b is read and converted once.
+#define THIN_TILE(to, left, right, depth, ahead, sums)                                                                 \
+    RFN(thin_dots_tile)(to, c_row, left, a_row, right, b_column_bytes, dtype, bytes, at_rows, at_columns, depth,       \
+                        ahead, sums)
 #define THIN_AT_ONCE(rows, columns)                                                                                    \
-    for (; sizeof(RFN(vec)) == 64 && m == rows && j + columns <= n; j += columns)                                      \
-        RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, rows,        \
-                            columns, k, columns * b_column_bytes);
+    if (sizeof(RFN(vec)) == 64) {                                                                                      \
+        enum { at_rows = rows, at_columns = columns };                                                                 \
+        THIN_TILES(THIN_TILE, rows, columns, (int64_t)sizeof(REAL), bytes)                                             \
+    }
     THIN_EACH(THIN_AT_ONCE)
 #undef THIN_AT_ONCE
+#undef THIN_TILE
     for (; j < n; j += 4) {
         const char *columns = b + j * b_column_bytes;
         // The processor does not prefetch across pages by itself.
@@ -132,16 +193,16 @@ MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t 
             // A group that is not full goes one element at a time; each element's order of sums is the same.
             if (n - j >= 4 && m - i >= 4) {
                 RFN(thin_dots_tile)(to, c_row, left, a_row, columns, b_column_bytes, dtype, bytes, 4, 4, k,
-                                    i == 0 ? ahead : 0);
+                                    i == 0 ? ahead : 0, whole);
             } else if (n - j >= 4) {
                 for (int64_t r = 0; r < m - i; r++)
                     RFN(thin_dots_tile)(to + r * c_row, c_row, left + r * a_row, a_row, columns, b_column_bytes, dtype,
-                                        bytes, 1, 4, k, i + r == 0 ? ahead : 0);
+                                        bytes, 1, 4, k, i + r == 0 ? ahead : 0, whole);
             } else {
                 for (int64_t r = 0; r < m - i && r < 4; r++)
                     for (int64_t q = 0; q < n - j; q++)
                         RFN(thin_dots_tile)(to + r * c_row + q, c_row, left + r * a_row, a_row,
-                                            columns + q * b_column_bytes, b_column_bytes, dtype, bytes, 1, 1, k, 0);
+                                            columns + q * b_column_bytes, b_column_bytes, dtype, bytes, 1, 1, k, 0, whole);
             }
         }
     }
@@ -181,12 +242,9 @@ static void RFN(thin_dots)(REAL *c, int64_t c_row, const REAL *a, int64_t a_row,
 // more of memory is under way at once.
 MK_INLINE void RFN(thin_pairs_tile)(REAL *c, int64_t c_row, const uint16_t *a, int64_t a_row, const char *b,
                                     int64_t b_column_bytes, const int rows, const int columns, int64_t k,
-                                    int64_t ahead) {
-    __m512 sum[8][8];
-#pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++)
-#pragma clang loop unroll(full)
-        for (int j = 0; j < columns; j++) sum[i][j] = _mm512_setzero_ps();
+                                    int64_t ahead, RFN(thin_sums) sums) {
+    RFN(vec) sum[8][8];
+    RFN(thin_begin)(sum, rows, columns, sums);
     int64_t p = 0;
 #define THIN_STEP(read)                                                                                                \
     do {                                                                                                               \
@@ -199,7 +257,7 @@ MK_INLINE void RFN(thin_pairs_tile)(REAL *c, int64_t c_row, const uint16_t *a, i
         _Pragma("clang loop unroll(full)") for (int i = 0; i < rows; i++) {                                            \
             const __m512bh left = (__m512bh)read(a + i * a_row + p);                                                   \
             _Pragma("clang loop unroll(full)") for (int j = 0; j < columns; j++)                                       \
-                sum[i][j] = _mm512_dpbf16_ps(sum[i][j], left, right[j]);                                               \
+                sum[i][j] = (RFN(vec))_mm512_dpbf16_ps((__m512)sum[i][j], left, right[j]);                             \
         }                                                                                                              \
     } while (0)
     // The processor fetches nothing after what is read under a mask, so that only the end is, where what is past it
@@ -209,10 +267,11 @@ MK_INLINE void RFN(thin_pairs_tile)(REAL *c, int64_t c_row, const uint16_t *a, i
     if (p < k) THIN_STEP(THIN_REST);
 #undef THIN_REST
 #undef THIN_STEP
+    if (RFN(thin_keep)(sum, rows, columns, sums)) return;
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
-        for (int j = 0; j < columns; j++) c[i * c_row + j] = RFN(add_lanes)((RFN(vec))sum[i][j]);
+        for (int j = 0; j < columns; j++) c[i * c_row + j] = RFN(add_lanes)(sum[i][j]);
 }
 
 // c[m, n] = a[m, k] @ b[k, n], columns of b contiguous and b_column_bytes apart, rows of a a_row apart.
@@ -220,28 +279,34 @@ static __attribute__((unused)) void RFN(thin_pairs)(REAL *c, int64_t c_row, cons
                                                     const char *b, int64_t b_column_bytes, int64_t m, int64_t n,
                                                     int64_t k) {
     // How a column is summed does not depend on how many are taken at once.
+    const RFN(thin_sums) whole = {NULL, false, false};
+    REAL kept[THIN_COLUMNS * 8 * LANES];
     int64_t j = 0;
     const bool held = (m + 1) * k * 2 <= THIN_HELD;
 #define THIN_ONE(rows, columns)                                                                                        \
     for (; held && m == rows && j < n; j++)                                                                            \
         RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, rows, 1, k,               \
-                             RFN(thin_stream_ahead)(k * 2, b_column_bytes, THIN_AHEAD));
+                             RFN(thin_stream_ahead)(k * 2, b_column_bytes, THIN_AHEAD), whole);
     THIN_ONE(1, 1)
     THIN_EACH(THIN_ONE)
 #undef THIN_ONE
     for (; m == 1 && j + 8 <= n; j += 8)
         RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, 1, 8, k,
-                             8 * b_column_bytes);
+                             8 * b_column_bytes, whole);
     // All rows at once, as in thin_dots.
+#define THIN_TILE(to, left, right, depth, ahead, sums)                                                                 \
+    RFN(thin_pairs_tile)(to, c_row, left, a_row, right, b_column_bytes, at_rows, at_columns, depth, ahead, sums)
 #define THIN_AT_ONCE(rows, columns)                                                                                    \
-    for (; m == rows && j + columns <= n; j += columns)                                                                \
-        RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, rows, columns, k,         \
-                             columns * b_column_bytes);
+    {                                                                                                                  \
+        enum { at_rows = rows, at_columns = columns };                                                                 \
+        THIN_TILES(THIN_TILE, rows, columns, 2, 2)                                                                     \
+    }
     THIN_EACH(THIN_AT_ONCE)
 #undef THIN_AT_ONCE
+#undef THIN_TILE
     for (; j < n; j++)
         for (int64_t i = 0; i < m; i++)
             RFN(thin_pairs_tile)(c + i * c_row + j, c_row, a + i * a_row, a_row, b + j * b_column_bytes,
-                                 b_column_bytes, 1, 1, k, 0);
+                                 b_column_bytes, 1, 1, k, 0, whole);
 }
 #endif

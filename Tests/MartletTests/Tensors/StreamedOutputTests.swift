@@ -64,9 +64,19 @@ import Testing
         expectParts("strided", [x, wide]) { $0[0] - $0[1][TensorIndex.ellipsis, TensorIndex.slice(step: 2)] }
         expectParts("exp", [x]) { $0[0].exp() }
         expectParts("gelu", [x]) { $0[0].gelu() }
+        expectParts("number less", [x]) { 1.5 - $0[0] }
+        expectParts("number of another precision", [x]) { $0[0] * 0.1 }
+        expectParts("larger", [x, y]) { $0[0].maximum($0[1]) }
+        expectParts("floor", [x]) { $0[0].floor() }
+        expectParts("ReLU", [x]) { $0[0].relu() }
+        expectParts("gradient of ReLU", [x]) { gradient($0, 0) { $0[0].relu() } }
         expectParts("masked fill", [x, mask]) { $0[0].maskedFill($0[1], -1) }
+        expectParts("chosen", [x, y, mask]) { Tensor.where($0[2], $0[0], $0[1]) }
         expectParts("mixed types", [x, y.to(.float32)]) { $0[0] + $0[1] }
         expectParts("to float64", [x]) { $0[0].to(.float64) }
+        // Twice as many rows, so that the narrower type is large enough as well.
+        let tall = Tensor.cat([x, y], dim: 0)
+        expectParts("to another type", [tall]) { $0[0].to(dtype == .float32 ? .bfloat16 : .float32) }
         expectParts("transposed", [x, y.T.contiguous().T]) { $0[0] + $0[1] }
     }
 
