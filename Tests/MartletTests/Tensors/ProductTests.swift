@@ -49,9 +49,8 @@ import Testing
     /// Few rows by a matrix whose columns lie along the sums, as in decoding: how many rows there are changes no bit of one.
     /// Long rows go by blocks of the sums, some columns at a time.
     @Test(arguments: [DType.float64, .float32, .bfloat16, .float16]) func fewRows(_ dtype: DType) {
-        for (k, n) in [
-            (5, 1), (32, 2), (33, 3), (129, 7), (1000, 100), (1024, 301), (3000, 49), (4100, 131), (5003, 101),
-        ] {
+        let sizes = [(5, 1), (32, 2), (33, 3), (129, 7), (1000, 100), (1024, 301), (2003, 131)]
+        for (k, n) in sizes + (dtype.isHalf ? [(4100, 49), (8203, 101)] : []) {
             let a = numbers([8, k], dtype, 4)
             let b = numbers([n, k], dtype, 5).T
             let all = a.matmul(b)
