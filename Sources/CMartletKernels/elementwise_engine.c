@@ -102,7 +102,7 @@ static void store_tile(const plan *p, tile_buffers *buffers, char *at, int64_t r
 typedef struct {
     char *out;
     const void *in[MK_WALK_MAX];
-    int64_t size[MK_WALK_MAX]; // of an element of each operand, the output's first
+    int64_t size[MK_WALK_MAX]; // bytes from element to element of each operand, the output first
     int64_t n;
 } run_rest;
 
@@ -126,13 +126,15 @@ static void run_near(const plan *p, run_rest *r, int64_t n) {
 
 // Computes n elements and writes them past the caches. Operands are contiguous and in the type of the computation.
 static void stream_run(const plan *p, char *out, const void *const *in, int64_t n) {
-    run_rest r = {.out = out, .n = n};
-    for (int32_t k = 0; k < p->walk.operands; k++) r.size[k] = p->still[k] ? 0 : mk_size_of(p->compute[k]);
-    for (int32_t k = 1; k < p->walk.operands; k++) r.in[k - 1] = in[k - 1];
+    run_rest r = {.out = out, .size = {mk_size_of(p->compute[0])}, .n = n};
     bool by_pieces = p->fetches_run;
-    for (int32_t k = 1; k < p->walk.operands; k++) by_pieces |= p->still[k];
+    for (int32_t k = 1; k < p->walk.operands; k++) {
+        r.in[k - 1] = in[k - 1];
+        r.size[k] = p->still[k] ? 0 : mk_size_of(p->compute[k]);
+        by_pieces |= p->still[k];
+    }
     const int64_t misaligned = (int64_t)((uintptr_t)out % 64) / r.size[0];
-    if (p->kernel.past) {
+    if (p->kernel.past && (uintptr_t)out % (uintptr_t)r.size[0] == 0) {
         if (misaligned > 0) run_near(p, &r, 64 / r.size[0] - misaligned);
         const int64_t block = MK_PAST_BYTES / r.size[0];
         while (r.n >= block) {
@@ -170,7 +172,8 @@ static void run_tiles(void *context, int64_t begin, int64_t end) {
     tile_buffers buffers = {.raw = storage + OPERANDS * p->buffer};
     for (int32_t k = 0; k < OPERANDS; k++) buffers.values[k] = storage + k * p->buffer;
     for (int32_t k = 1; k < operands; k++) {
-        if (p->constant[k]) load_tile(p, &buffers, k, w->data[k], 1, mk_min64(p->still[k] ? p->piece : full, w->count), NULL);
+        const int64_t needed = mk_min64(p->still[k] ? p->piece : full, w->count);
+        if (p->constant[k]) load_tile(p, &buffers, k, w->data[k], 1, needed, NULL);
     }
     // Position of the tile: along dimension 0, along dimension 1, and a cursor over the others.
     int64_t rest = begin / (p->tiles_along * p->tiles_down), at_tile = begin % (p->tiles_along * p->tiles_down);

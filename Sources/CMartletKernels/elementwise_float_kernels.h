@@ -188,7 +188,7 @@ CLAMP(f64_clamp)
 
 // MARK: where
 
-// n elements by registers, and how many are left.
+// As many of n elements as fill registers; how many those are.
 #define WHERE(name, T)                                                                                                 \
     MK_INLINE int64_t MK_FN(name##_of)(T *out, const void *const *in, int64_t n, const bool past) {                    \
         enum { LANES = MK_LANES * 4 / sizeof(T) };                                                                     \
@@ -206,13 +206,13 @@ CLAMP(f64_clamp)
             if (past) __builtin_nontemporal_store(chosen, (vec *)(void *)(out + i));                                   \
             else *(vec_u *)(out + i) = chosen;                                                                         \
         }                                                                                                              \
-        return n - i;                                                                                                  \
+        return i;                                                                                                      \
     }                                                                                                                  \
     static void MK_FN(name)(void *out_, const void *const *in, int64_t n, const void *parameters) {                    \
         (void)parameters;                                                                                              \
         T *out = out_;                                                                                                 \
         const T *a = in[1], *b = in[2];                                                                                \
-        for (int64_t i = n - MK_FN(name##_of)(out, in, n, false); i < n; i++)                                          \
+        for (int64_t i = MK_FN(name##_of)(out, in, n, false); i < n; i++)                                              \
             out[i] = ((const uint8_t *)in[0])[i] != 0 ? a[i] : b[i];                                                   \
     }                                                                                                                  \
     static void MK_FN(name##_past)(void *out, const void *const *in, int64_t n, const void *parameters) {              \

@@ -41,11 +41,12 @@ MK_INLINE int64_t RFN(thin_block)(int64_t rows, int64_t k, int64_t size) {
 // All columns of b that fill tiles of `columns` from j on, by TILE(to, left, right, depth, ahead, sums).
 #undef THIN_TILES
 #define THIN_TILES(TILE, rows, columns, a_size, b_size)                                                                \
+    const int64_t width = columns * b_column_bytes, block = RFN(thin_block)(m, k, a_size);                             \
+    for (; m == rows && block == k && j + columns <= n; j += columns)                                                  \
+        TILE(c + j, a, b + j * b_column_bytes, k, width, whole);                                                       \
     while (m == rows && j + columns <= n) {                                                                            \
-        const int64_t width = columns * b_column_bytes, block = RFN(thin_block)(m, k, a_size);                         \
         const int64_t tiles = (n - j) / columns < THIN_COLUMNS / columns ? (n - j) / columns : THIN_COLUMNS / columns; \
-        int64_t p = 0;                                                                                                 \
-        do {                                                                                                           \
+        for (int64_t p = 0; p < k; p += block) {                                                                       \
             const bool last = k - p <= block;                                                                          \
             for (int64_t t = 0; t < tiles; t++) {                                                                      \
                 /* What is read next: the next tile's, the first tile's of the next block, the next tiles' first. */   \
@@ -54,8 +55,7 @@ MK_INLINE int64_t RFN(thin_block)(int64_t rows, int64_t k, int64_t size) {
                 TILE(c + j + t * columns, a + p, b + j * b_column_bytes + t * width + p * b_size,                      \
                      last ? k - p : block, ahead, sums);                                                               \
             }                                                                                                          \
-            p += block;                                                                                                \
-        } while (p < k);                                                                                               \
+        }                                                                                                              \
         j += tiles * columns;                                                                                          \
     }
 
@@ -202,7 +202,8 @@ MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t 
                 for (int64_t r = 0; r < m - i && r < 4; r++)
                     for (int64_t q = 0; q < n - j; q++)
                         RFN(thin_dots_tile)(to + r * c_row + q, c_row, left + r * a_row, a_row,
-                                            columns + q * b_column_bytes, b_column_bytes, dtype, bytes, 1, 1, k, 0, whole);
+                                            columns + q * b_column_bytes, b_column_bytes, dtype, bytes, 1, 1, k, 0,
+                                            whole);
             }
         }
     }
