@@ -69,28 +69,20 @@ static void MK_FN(convert_f32_bf16)(void *restrict out, const void *restrict in,
 }
 
 #include "past_kernels.h"
-static void MK_FN(convert_f32_bf16_past)(void *out_, const void *const *in_, int64_t n, const void *parameters) {
-    enum { BLOCK = MK_PAST_BYTES / sizeof(uint16_t) };
-    (void)parameters;
-    uint16_t *out = out_;
-    const float *in = in_[0];
-    for (int64_t i = 0; i < n; i += BLOCK) {
-        uint16_t y[BLOCK];
-        MK_FN(round_to_bf16)(y, in + i, BLOCK);
-        MK_FN(past_write)(out + i, y);
+#define CONVERT_PAST(name, T_IN, T_OUT)                                                                                \
+    static void MK_FN(convert_##name##_past)(void *out_, const void *const *in_, int64_t n, const void *parameters) {  \
+        enum { BLOCK = MK_PAST_BYTES / sizeof(T_OUT) };                                                                \
+        (void)parameters;                                                                                              \
+        T_OUT *out = out_;                                                                                             \
+        const T_IN *in = in_[0];                                                                                       \
+        for (int64_t i = 0; i < n; i += BLOCK) {                                                                       \
+            T_OUT block[BLOCK];                                                                                        \
+            MK_FN(convert_##name)(block, in + i, BLOCK);                                                               \
+            MK_FN(past_write)(out + i, block);                                                                         \
+        }                                                                                                              \
     }
-}
-static void MK_FN(convert_bf16_f32_past)(void *out_, const void *const *in_, int64_t n, const void *parameters) {
-    enum { BLOCK = MK_PAST_BYTES / sizeof(float) };
-    (void)parameters;
-    float *out = out_;
-    const uint16_t *in = in_[0];
-    for (int64_t i = 0; i < n; i += BLOCK) {
-        float y[BLOCK];
-        MK_VECTORIZE for (int64_t j = 0; j < BLOCK; j++) y[j] = mk_bf16_to_f32(in[i + j]);
-        MK_FN(past_write)(out + i, y);
-    }
-}
+CONVERT_PAST(f32_bf16, float, uint16_t)
+CONVERT_PAST(bf16_f32, uint16_t, float)
 
 #define ROW(s)                                                                                                         \
     {                                                                                                                  \
@@ -111,6 +103,7 @@ static const convert_table MK_FN(convert_table) = {
 };
 
 #undef CONVERT
+#undef CONVERT_PAST
 #undef SATURATE
 #undef FROM_FLOAT
 #undef FROM_INT

@@ -66,12 +66,9 @@ static void load_tile(const plan *p, tile_buffers *buffers, int32_t k, const cha
                       const char *next) {
     const mk_walk *w = &p->walk;
     int64_t size = p->size[k], s0 = w->strides[0][k], s1 = w->rank > 1 ? w->strides[1][k] : 0;
-    if (p->storage[k] == p->compute[k] && next) {
-        mk_transpose(buffers->values[k], columns * size, at, s0, size, rows, columns, false, next);
-        return;
-    }
     if (p->storage[k] == p->compute[k]) {
-        mk_copy_2d(buffers->values[k], size, columns * size, at, s0, s1, size, rows, columns);
+        if (next) mk_transpose(buffers->values[k], columns * size, at, s0, size, rows, columns, false, next);
+        else mk_copy_2d(buffers->values[k], size, columns * size, at, s0, s1, size, rows, columns);
         return;
     }
     bool contiguous = s0 == size && (rows == 1 || s1 == columns * size);

@@ -38,22 +38,27 @@ MK_INLINE int64_t RFN(thin_block)(int64_t rows, int64_t k, int64_t size) {
     const bool blocks = rows > 2 && rows * k * size > THIN_LONG(size);
     return blocks ? THIN_BLOCK / (rows * size) / (2 * LANES) * (2 * LANES) : k;
 }
-// All columns of b that fill tiles of `columns` from j on, by TILE(to, left, right, depth, ahead, sums).
-#undef THIN_TILES
-#define THIN_TILES(TILE, rows, columns, a_size, b_size)                                                                \
-    const int64_t width = columns * b_column_bytes, block = RFN(thin_block)(m, k, a_size);                             \
+// All columns of b from j on, one after the other, by THIN_TILE(rows, columns, to, left, right, depth, ahead, sums).
+#undef THIN_ONE
+#define THIN_ONE(rows, columns)                                                                                        \
+    for (; held && m == rows && j < n; j++)                                                                            \
+        THIN_TILE(rows, 1, c + j, a, b + j * b_column_bytes, k, rows == 1 ? single_ahead : ahead_of_one, whole);
+// All columns of b that fill tiles of `columns` from j on, by the same.
+#undef THIN_AT_ONCE
+#define THIN_AT_ONCE(rows, columns)                                                                                    \
     for (; m == rows && block == k && j + columns <= n; j += columns)                                                  \
-        TILE(c + j, a, b + j * b_column_bytes, k, width, whole);                                                       \
+        THIN_TILE(rows, columns, c + j, a, b + j * b_column_bytes, k, columns * b_column_bytes, whole);                \
     while (m == rows && j + columns <= n) {                                                                            \
+        const int64_t width = columns * b_column_bytes;                                                                \
         const int64_t tiles = (n - j) / columns < THIN_COLUMNS / columns ? (n - j) / columns : THIN_COLUMNS / columns; \
         for (int64_t p = 0; p < k; p += block) {                                                                       \
             const bool last = k - p <= block;                                                                          \
             for (int64_t t = 0; t < tiles; t++) {                                                                      \
                 /* What is read next: the next tile's, the first tile's of the next block, the next tiles' first. */   \
-                const int64_t ahead = t + 1 < tiles ? width : last ? width - p * b_size : block * b_size - t * width;  \
+                const int64_t ahead = t + 1 < tiles ? width : last ? width - p * bytes : block * bytes - t * width;    \
                 const RFN(thin_sums) sums = {kept + t * rows * columns * LANES, p > 0, !last};                         \
-                TILE(c + j + t * columns, a + p, b + j * b_column_bytes + t * width + p * b_size,                      \
-                     last ? k - p : block, ahead, sums);                                                               \
+                THIN_TILE(rows, columns, c + j + t * columns, a + p, b + j * b_column_bytes + t * width + p * bytes,   \
+                          last ? k - p : block, ahead, sums);                                                          \
             }                                                                                                          \
         }                                                                                                              \
         j += tiles * columns;                                                                                          \
@@ -155,28 +160,21 @@ MK_INLINE void RFN(thin_dots_of)(REAL *c, int64_t c_row, const REAL *a, int64_t 
     REAL kept[THIN_COLUMNS * 8 * LANES];
     int64_t j = 0;
     const bool held = bytes >= 4 && (m + 1) * k * bytes <= THIN_HELD;
+    const int64_t block = RFN(thin_block)(m, k, sizeof(REAL));
     // One stream of floats the processor fetches best by itself, unless several rows take its time.
-#define THIN_ONE(rows, columns)                                                                                        \
-    for (; held && m == rows && j < n; j++)                                                                            \
-        RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, rows, 1, k,  \
-                            RFN(thin_stream_ahead)(k * bytes, b_column_bytes, rows == 1 ? 0 : THIN_AHEAD), whole);
+    const int64_t single_ahead = RFN(thin_stream_ahead)(k * bytes, b_column_bytes, 0);
+    const int64_t ahead_of_one = RFN(thin_stream_ahead)(k * bytes, b_column_bytes, THIN_AHEAD);
+#define THIN_TILE(rows, columns, to, left, right, depth, ahead, sums)                                                  \
+    RFN(thin_dots_tile)(to, c_row, left, a_row, right, b_column_bytes, dtype, bytes, rows, columns, depth, ahead, sums)
     THIN_ONE(1, 1)
     THIN_EACH(THIN_ONE)
-#undef THIN_ONE
     for (; m == 1 && j + 8 <= n; j += 8)
         RFN(thin_dots_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, dtype, bytes, 1, 8, k,
                             8 * b_column_bytes, whole);
     // All rows at once, so that each column of b is read and converted once.
-#define THIN_TILE(to, left, right, depth, ahead, sums)                                                                 \
-    RFN(thin_dots_tile)(to, c_row, left, a_row, right, b_column_bytes, dtype, bytes, at_rows, at_columns, depth,       \
-                        ahead, sums)
-#define THIN_AT_ONCE(rows, columns)                                                                                    \
-    if (sizeof(RFN(vec)) == 64) {                                                                                      \
-        enum { at_rows = rows, at_columns = columns };                                                                 \
-        THIN_TILES(THIN_TILE, rows, columns, (int64_t)sizeof(REAL), bytes)                                             \
+    if (sizeof(RFN(vec)) == 64) {
+        THIN_EACH(THIN_AT_ONCE)
     }
-    THIN_EACH(THIN_AT_ONCE)
-#undef THIN_AT_ONCE
 #undef THIN_TILE
     for (; j < n; j += 4) {
         const char *columns = b + j * b_column_bytes;
@@ -283,27 +281,20 @@ static __attribute__((unused)) void RFN(thin_pairs)(REAL *c, int64_t c_row, cons
     const RFN(thin_sums) whole = {NULL, false, false};
     REAL kept[THIN_COLUMNS * 8 * LANES];
     int64_t j = 0;
-    const bool held = (m + 1) * k * 2 <= THIN_HELD;
-#define THIN_ONE(rows, columns)                                                                                        \
-    for (; held && m == rows && j < n; j++)                                                                            \
-        RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, rows, 1, k,               \
-                             RFN(thin_stream_ahead)(k * 2, b_column_bytes, THIN_AHEAD), whole);
+    enum { bytes = 2 };
+    const bool held = (m + 1) * k * bytes <= THIN_HELD;
+    const int64_t block = RFN(thin_block)(m, k, bytes);
+    const int64_t ahead_of_one = RFN(thin_stream_ahead)(k * bytes, b_column_bytes, THIN_AHEAD);
+    const int64_t single_ahead = ahead_of_one;
+#define THIN_TILE(rows, columns, to, left, right, depth, ahead, sums)                                                  \
+    RFN(thin_pairs_tile)(to, c_row, left, a_row, right, b_column_bytes, rows, columns, depth, ahead, sums)
     THIN_ONE(1, 1)
     THIN_EACH(THIN_ONE)
-#undef THIN_ONE
     for (; m == 1 && j + 8 <= n; j += 8)
         RFN(thin_pairs_tile)(c + j, c_row, a, a_row, b + j * b_column_bytes, b_column_bytes, 1, 8, k,
                              8 * b_column_bytes, whole);
     // All rows at once, as in thin_dots.
-#define THIN_TILE(to, left, right, depth, ahead, sums)                                                                 \
-    RFN(thin_pairs_tile)(to, c_row, left, a_row, right, b_column_bytes, at_rows, at_columns, depth, ahead, sums)
-#define THIN_AT_ONCE(rows, columns)                                                                                    \
-    {                                                                                                                  \
-        enum { at_rows = rows, at_columns = columns };                                                                 \
-        THIN_TILES(THIN_TILE, rows, columns, 2, 2)                                                                     \
-    }
     THIN_EACH(THIN_AT_ONCE)
-#undef THIN_AT_ONCE
 #undef THIN_TILE
     for (; j < n; j++)
         for (int64_t i = 0; i < m; i++)
